@@ -1,0 +1,105 @@
+# The project's tasks. `make help` lists them. Each one sets up what it needs, once: a virtual environment per Python
+# version under .venv/, the dependencies, an editable install, and the extensions compiled in place beside their sources.
+#
+#   PYTHON=python3.13   another interpreter (3.11 or later); environments do not disturb each other
+#   ARGS='-k timers'    further arguments for the tool behind the task
+#   CC=clang            another C compiler;  YIELDLOOP_PURE=1  build nothing, as on a machine without a compiler
+
+PYTHON ?= python3
+ARGS ?=
+
+TAG := $(shell $(PYTHON) -c 'import sys, sysconfig; print("%d.%d%s" % (sys.version_info[0], sys.version_info[1], "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""))' 2>/dev/null)
+VENV := .venv/$(or $(TAG),none)
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+SOURCES := setup.py $(shell find src/yieldloop -name '*.py' -o -name '*.pxd' -o -name '*.pyx' -o -name '*.h' 2>/dev/null)
+# One word on what was built, then the reason if it is "pure"; written by the build, read by the tests.
+VERDICT := $(VENV)/verdict
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test build bench conformance lint typecheck format clean distclean
+
+help: ## list the tasks
+	@echo "usage: make TASK [PYTHON=python3.13] [ARGS='...']"; echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: $(VERDICT) ## run the main job: mirror a real file tree on stock asyncio, yieldloop interpreted and compiled
+	@$(PY) examples/side_by_side.py $(ARGS)
+
+test: $(VERDICT) ## run the tests, compiled leg and pure leg (ARGS='tests/test_x.py -k name' for some of them)
+	@$(PY) .ci/legs "$$(cat $(VERDICT))" $(ARGS)
+
+build: $(VERDICT) ## compile the extensions in place (without a C compiler: say so and stay pure)
+	@echo "yieldloop is built: $$(cat $(VERDICT))"
+
+bench: $(VERDICT) $(VENV)/bench.stamp ## measure against stock asyncio, uvloop and the other peers
+	@cd bench && ../$(PY) -m harness $(ARGS)
+
+conformance: $(VERDICT) ## run CPython's own asyncio tests against yieldloop (needs the interpreter's `test` package)
+	@$(PY) tests/conformance/run.py $(ARGS)
+
+lint: $(VENV)/lint.stamp ## check style with ruff
+	@$(PY) -m ruff check $(ARGS) src tests bench examples .ci/legs .ci/compiler setup.py
+
+format: $(VENV)/lint.stamp ## let ruff repair what it can
+	@$(PY) -m ruff check --fix $(ARGS) src tests bench examples setup.py
+
+typecheck: $(VENV)/lint.stamp ## check types with mypy, strictly
+	@$(PY) -m mypy $(ARGS)
+
+clean: ## remove build products (the environments stay)
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find src \( -name '*.so' -o -name '*.c' -o -name '*.egg-info' \) -prune -exec rm -rf {} +
+	@find src tests bench examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	@rm -f .venv/*/verdict .venv/*/install.stamp
+
+distclean: clean ## remove the environments too
+	@rm -rf .venv
+
+# --- set-up -------------------------------------------------------------------------------------------------------------
+
+# The environment. Some systems ship Python without ensurepip (Debian: python3-venv); where pip itself is there, it can
+# fill an environment from outside.
+$(VENV)/venv.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "yieldloop needs Python 3.11 or later, and PYTHON=$(PYTHON) is $$($(PYTHON) --version 2>&1 || echo not there)."; \
+	  echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; } >&2
+	@echo "==> making the environment $(VENV) ($$($(PYTHON) --version))"
+	@rm -rf $(VENV) && mkdir -p $(dir $(VENV))
+	@$(PYTHON) -m venv $(VENV) >$(VENV).log 2>&1 || { \
+	  rm -rf $(VENV) && $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(PY) install -q pip; \
+	} >>$(VENV).log 2>&1 || { cat $(VENV).log; rm -rf $(VENV); \
+	  echo "No virtual environment could be made. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; } >&2
+	@rm -f $(VENV).log; touch $@
+
+# The dependencies, and the package itself as an editable install without extensions: those are compiled by the next step,
+# where a failure is easy to read and a changed file rebuilds only what depends on it.
+$(VENV)/install.stamp: pyproject.toml $(VENV)/venv.stamp
+	@echo "==> installing the tools and libraries into $(VENV)"
+	@$(PIP) install 'setuptools>=77' 'cython>=3.1'
+	@YIELDLOOP_PURE=1 $(PIP) install --no-build-isolation --editable '.[test]'
+	@touch $@
+
+# The extensions. Without a compiler (or Python's headers) this is no failure: the .py files run as they are. With one,
+# an error or a Cython warning is a failure.
+$(VERDICT): $(SOURCES) .ci/compiler $(VENV)/install.stamp
+	@verdict="$$($(PY) .ci/compiler)"; \
+	case "$$verdict" in \
+	  compiled) echo "==> compiling the extensions in place"; \
+	    $(PY) setup.py --quiet build_ext --inplace >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; \
+	      echo "The build failed. (YIELDLOOP_PURE=1 make $(MAKECMDGOALS) runs the sources as they are.)"; exit 1; } >&2;; \
+	  *) echo "==> NOTHING IS COMPILED, yieldloop runs as plain Python: $${verdict#pure: }";; \
+	esac; \
+	echo "$$verdict" >$@
+
+$(VENV)/bench.stamp: $(VENV)/install.stamp
+	@echo "==> installing the peers to measure against"
+	@for peer in uvloop rloop blazio zloop; do \
+	  $(PIP) install --only-binary :all: $$peer >$(VENV)/peer.log 2>&1 || echo "    $$peer: not for this Python, left out"; done
+	@$(PIP) install matplotlib >$(VENV)/peer.log 2>&1 || echo "    matplotlib: not for this Python, no plot"
+	@rm -f $(VENV)/peer.log; touch $@
+
+$(VENV)/lint.stamp: $(VENV)/install.stamp
+	@$(PIP) install 'ruff>=0.9' 'mypy>=1.14'
+	@touch $@

@@ -1,0 +1,51 @@
+"""The load without a C compiler: same arguments and same words on the pipes as load_client.c, see there.
+
+usage: load_client.py PORT CONNECTIONS REPLY_BYTES REQUEST [echo]
+Slower than the C form: then the server waits for the client at times, and pays more polls a message.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import sys
+
+
+def main(port: int, connections: int, reply_bytes: int, request: bytes, check_echo: bool) -> None:
+    """Connect, say so, then exchange as many messages as each line of standard input asks for."""
+    poller = selectors.DefaultSelector()
+    missing: dict[socket.socket, int] = {}
+    for _ in range(connections):
+        link = socket.create_connection(("127.0.0.1", port))
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        poller.register(link, selectors.EVENT_READ)
+        missing[link] = 0
+    print("ready", flush=True)
+    for line in sys.stdin:
+        times = int(line)
+        sent = 0
+        for link in list(missing)[:times]:
+            link.sendall(request)
+            missing[link] = reply_bytes
+            sent += 1
+        received = 0
+        while received < times:
+            for key, _ in poller.select():
+                link = key.fileobj
+                data = link.recv(1 << 16)
+                place = reply_bytes - missing[link]
+                missing[link] -= len(data)
+                if not data or missing[link] < 0 or (check_echo and data != request[place : place + len(data)]):
+                    sys.exit("load_client: the reply is not what was asked for, or the server closed the connection")
+                if missing[link]:
+                    continue
+                received += 1
+                if sent < times:
+                    link.sendall(request)
+                    missing[link] = reply_bytes
+                    sent += 1
+        print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4].encode(), len(sys.argv) > 5)

@@ -1,0 +1,30 @@
+"""What importing costs: many fresh interpreters, the CPU time of the import statement alone, their median."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+
+from harness.impls import Implementation, Unavailable
+from harness.spec import workload
+
+PROCESSES = 15
+
+PROGRAM = "import time; began = time.process_time_ns(); import {}; print(time.process_time_ns() - began)"
+
+
+@workload("import", "memory", "CPU of `import` in a fresh interpreter, median of 15", plain=True)
+def importing(it: Implementation, meter):
+    program = PROGRAM.format(it.factory or it.module)
+    spent = []
+    for _ in range(PROCESSES + 1):
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, env=os.environ, check=False
+        )
+        if done.returncode:
+            raise Unavailable(done.stderr.strip().splitlines()[-1])
+        spent.append(int(done.stdout))
+    # The first one may have written .pyc files or read the disk.
+    meter.record(ns=statistics.median(spent[1:]))

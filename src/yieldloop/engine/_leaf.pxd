@@ -1,0 +1,38 @@
+cdef class Entry:
+    cdef int run(self) except -1
+    cdef int step(self) except -1
+
+
+cdef class Outcome:
+    cdef readonly object value
+    cdef readonly object error
+
+
+cdef class Promise(Entry):
+    cdef public str _state
+    cdef public object _result
+    cdef public object _exception
+    cdef public object _exception_tb
+    cdef public bint _asyncio_future_blocking
+    cdef bint _log_tb
+
+
+cdef class FutureIter:
+    cdef Promise _future
+
+
+cpdef object iter_send(object coro, object value)
+cpdef object iter_throw(object coro, object exc)
+cpdef int run_in_context(object context, Entry entry) except -1
+cpdef object call_in_context(object context, object callback, tuple args)
+cpdef object copy_context()
+cpdef long long monotonic_ns() except? -1
+cpdef int enter_current(object loop, object task) except -1
+cpdef int leave_current(object loop) except -1
+cpdef object swap_current(object loop, object task)
+cpdef int check_signals() except -1
+cpdef int skip_globals(dict namespace) except -1
+cpdef object program_code()
+cpdef long program_lasti() except? -2
+cpdef object program_stack()
+cpdef bint is_callable(object obj)

@@ -1,0 +1,240 @@
+"""The C leaves of the engine, in Python.
+
+What lives here: the few things that the engine needs from the interpreter itself, which C can say more cheaply: resume a
+generator once, enter a context, read the clock, tell the standard library which task runs. ``_leaf.pyx`` is the compiled twin
+with the same names; nothing above this file knows which of the two it uses.
+
+Rule for the editor: a change here is a change there, and ``tests/test_twins.py`` compares their faces.
+"""
+
+from __future__ import annotations
+
+import asyncio.tasks as _stock
+import contextvars
+import sys
+import time
+from asyncio import format_helpers
+from types import CodeType
+from typing import Any
+
+PENDING = sys.intern("PENDING")
+FINISHED = sys.intern("FINISHED")
+
+
+class Entry:
+    """What the ready queue holds: something to be run once, in its turn.
+
+    ``run`` is called by the iteration, and by nothing else. ``step`` is the part of it that runs inside a context, for the
+    entries that have one (``run_in_context`` calls it).
+    """
+
+    __slots__ = ()
+
+    def run(self) -> None:
+        raise NotImplementedError("an entry of the ready queue says what run() does")
+
+    def step(self) -> None:
+        raise NotImplementedError("an entry that runs in a context says what step() does")
+
+
+class Outcome:
+    """How a generator ended: it returned ``value``, or it raised ``error`` (which is None if it returned)."""
+
+    __slots__ = ("error", "value")
+
+    def __init__(self, value: Any, error: BaseException | None) -> None:
+        self.value = value
+        self.error = error
+
+
+class Promise(Entry):
+    """The part of a Future that its iterator reads (in C, in the compiled twin)."""
+
+    __slots__ = (
+        "_asyncio_future_blocking",  # True from the yield until the task has taken the future: tells `yield from` from `yield`
+        "_exception",
+        "_exception_tb",
+        "_log_tb",  # an exception is set that nobody has asked for yet
+        "_result",
+        "_state",  # 'PENDING' | 'CANCELLED' | 'FINISHED'
+    )
+
+
+def iter_send(coro: Any, value: Any) -> Any:
+    """Resume *coro* once with *value*. Returns what it yields, or an `Outcome` if it ended. Raises nothing of its own."""
+    try:
+        return coro.send(value)
+    except StopIteration as stop:
+        return Outcome(stop.value, None)
+    except BaseException as exc:
+        return Outcome(None, _without_this_frame(exc))
+
+
+def iter_throw(coro: Any, exc: BaseException) -> Any:
+    """As `iter_send`, but *exc* is raised where *coro* stands."""
+    try:
+        return coro.throw(exc)
+    except StopIteration as stop:
+        return Outcome(stop.value, None)
+    except BaseException as raised:
+        return Outcome(None, _without_this_frame(raised))
+
+
+def _without_this_frame(exc: BaseException) -> BaseException:
+    # The reader of a traceback wants the program's frames; the compiled twin adds none either.
+    if exc.__traceback__ is not None:
+        exc.__traceback__ = exc.__traceback__.tb_next
+    return exc
+
+
+def run_in_context(context: contextvars.Context, entry: Entry) -> None:
+    """``entry.step()`` inside *context*. RuntimeError if the context is entered already."""
+    context.run(entry.step)
+
+
+def call_in_context(context: contextvars.Context, callback: Any, args: tuple[Any, ...]) -> Any:
+    """``callback(*args)`` inside *context*."""
+    return context.run(callback, *args)
+
+
+copy_context = contextvars.copy_context
+monotonic_ns = time.monotonic_ns
+is_callable = callable
+
+
+# --- the standard library's register of running tasks ------------------------------------------------------------------
+
+# Up to 3.13 it is a dictionary from loop to task; from 3.14 on it is in the thread's state, behind a C function.
+# `asyncio.current_task()` reads it, so a library sees our task as the current one.
+if sys.version_info < (3, 14):
+    _current: dict[Any, Any] = _stock._current_tasks  # type: ignore[attr-defined]
+
+    def enter_current(loop: Any, task: Any) -> None:
+        """*task* is what runs on *loop* now (whatever ran before)."""
+        _current[loop] = task
+
+    def leave_current(loop: Any) -> None:
+        """No task runs on *loop* now."""
+        _current.pop(loop, None)
+
+    def swap_current(loop: Any, task: Any) -> Any:
+        """*task* (or nothing: None) runs on *loop* now; returns what did."""
+        previous = _current.get(loop)
+        if task is None:
+            _current.pop(loop, None)
+        else:
+            _current[loop] = task
+        return previous
+else:
+    _swap = _stock._swap_current_task  # type: ignore[attr-defined]
+
+    def enter_current(loop: Any, task: Any) -> None:
+        """*task* is what runs on *loop* now (whatever ran before)."""
+        _swap(loop, task)
+
+    def leave_current(loop: Any) -> None:
+        """No task runs on *loop* now."""
+        _swap(loop, None)
+
+    def swap_current(loop: Any, task: Any) -> Any:
+        """*task* (or nothing: None) runs on *loop* now; returns what did."""
+        return _swap(loop, task)
+
+
+def check_signals() -> None:
+    """Give Python a chance to run signal handlers. Interpreted code does that by itself between two instructions."""
+
+
+# --- where a task was created ------------------------------------------------------------------------------------------
+
+
+_skipped: set[int] = set()  # of id(a module's globals): its frames are not where a program made something
+
+
+def skip_globals(namespace: dict[str, Any]) -> None:
+    """Frames of the module whose globals are *namespace* are passed over when a creation site is looked for."""
+    _skipped.add(id(namespace))
+
+
+def _program_frame() -> Any:
+    frame: Any = sys._getframe(1)
+    while frame is not None and id(frame.f_globals) in _skipped:
+        frame = frame.f_back
+    return frame
+
+
+def program_code() -> CodeType | None:
+    """The code object of the innermost Python frame that is the program's."""
+    frame = _program_frame()
+    return None if frame is None else frame.f_code
+
+
+def program_lasti() -> int:
+    """The instruction at which that frame stands (-1: there is none)."""
+    frame = _program_frame()
+    return -1 if frame is None else frame.f_lasti
+
+
+def program_stack() -> Any:
+    """The stack above and with that frame, oldest first, as a `traceback.StackSummary`. Slow: for debug mode."""
+    return format_helpers.extract_stack(_program_frame())
+
+
+skip_globals(globals())
+
+
+# --- the engine's only yield -------------------------------------------------------------------------------------------
+
+
+class FutureIter:
+    """What ``await future`` drives: yields the future until it is done, then returns its result.
+
+    It yields the future itself, because that is the one thing the task needs in order to know whom to ask for a wake-up.
+    ``_asyncio_future_blocking`` says that the yield came from here: a bare ``yield future`` leaves it False.
+    """
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: Any) -> None:
+        self._future = future
+
+    def __iter__(self) -> FutureIter:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        future = self._future
+        if future is None:
+            raise StopIteration
+        if future._state is PENDING:
+            if not future._asyncio_future_blocking:
+                future._asyncio_future_blocking = True
+                return future
+            self._future = None
+            raise RuntimeError("await wasn't used with future")
+        self._future = None
+        raise StopIteration(future.result())
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
+        self._future = None
+        raise _as_exception(typ, val, tb)
+
+    def close(self) -> None:
+        self._future = None
+
+
+def _as_exception(typ: Any, val: Any, tb: Any) -> BaseException:
+    """The three-argument form of ``throw``, which generators still accept, as one exception."""
+    if isinstance(typ, BaseException):
+        if val is not None:
+            raise TypeError("instance exception may not have a separate value")
+        exc = typ
+    elif isinstance(typ, type) and issubclass(typ, BaseException):
+        exc = val if isinstance(val, typ) else typ() if val is None else typ(*val) if isinstance(val, tuple) else typ(val)
+    else:
+        raise TypeError(f"exceptions must be classes or instances deriving from BaseException, not {type(typ).__name__}")
+    if tb is not None:
+        exc = exc.with_traceback(tb)
+    return exc

@@ -1,0 +1,384 @@
+# The compiled twin of _leaf.py: the same names, the same meaning, by the C API.
+# What each does and why is written there; here stand only the facts about C.
+cimport cython
+from cpython.ref cimport Py_DECREF, Py_INCREF
+
+import asyncio.tasks as _stock
+import sys
+from asyncio import format_helpers as _format
+
+cdef extern from *:
+    """
+    #include <time.h>
+
+    /* Take the raised exception, normalised and with its traceback; a new reference. */
+    static PyObject *yl_take_raised(void) {
+    #if PY_VERSION_HEX >= 0x030C0000
+        return PyErr_GetRaisedException();
+    #else
+        PyObject *t = NULL, *v = NULL, *tb = NULL;
+        PyErr_Fetch(&t, &v, &tb);
+        if (t == NULL) return NULL;
+        PyErr_NormalizeException(&t, &v, &tb);
+        if (tb != NULL) PyException_SetTraceback(v, tb);
+        Py_XDECREF(t); Py_XDECREF(tb);
+        return v;
+    #endif
+    }
+
+    /* iternext's return by StopIteration(value). NULL with no exception set means StopIteration(None). */
+    static PyObject *yl_stop(PyObject *value) {
+        if (value == Py_None) return NULL;
+        if (PyTuple_Check(value) || PyExceptionInstance_Check(value)) {
+            PyObject *exc = PyObject_CallOneArg(PyExc_StopIteration, value);
+            if (exc != NULL) { PyErr_SetObject(PyExc_StopIteration, exc); Py_DECREF(exc); }
+        } else {
+            PyErr_SetObject(PyExc_StopIteration, value);
+        }
+        return NULL;
+    }
+
+    static long long yl_monotonic_ns(void) {
+        struct timespec ts;
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (long long)ts.tv_sec * 1000000000LL + ts.tv_nsec;
+    }
+
+    /* coro.throw(exc): NEXT gives 1 and the yielded object, RETURN 0 and the value, ERROR -1. */
+    static int yl_throw(PyObject *coro, PyObject *exc, PyObject *name, PyObject **out) {
+        PyObject *r = PyObject_CallMethodOneArg(coro, name, exc);
+        if (r != NULL) { *out = r; return 1; }
+        if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
+            PyObject *stop = yl_take_raised();
+            *out = PyObject_GetAttrString(stop, "value");
+            Py_DECREF(stop);
+            return *out == NULL ? -1 : 0;
+        }
+        return -1;
+    }
+
+    /* frames as plain pointers: the API's types differ from PyObject only by name */
+    #define yl_frame() ((PyObject *)PyEval_GetFrame())
+    #define yl_frame_code(f) ((PyObject *)PyFrame_GetCode((PyFrameObject *)(f)))
+    #define yl_frame_lasti(f) PyFrame_GetLasti((PyFrameObject *)(f))
+    #define yl_frame_globals(f) PyFrame_GetGlobals((PyFrameObject *)(f))
+    #define yl_frame_back(f) ((PyObject *)PyFrame_GetBack((PyFrameObject *)(f)))
+
+    #ifndef YL_PYITER_SEND
+    #define YL_PYITER_SEND(c, v, r) ((int)PyIter_Send((c), (v), (r)))
+    #endif
+    #define YL_RETURN ((int)PYGEN_RETURN)
+    #define YL_NEXT ((int)PYGEN_NEXT)
+    """
+    ctypedef struct PyObject:
+        pass
+    void Py_XDECREF(PyObject *o)
+    void Py_XINCREF(PyObject *o)
+    PyObject *yl_take_raised()
+    PyObject *yl_stop(PyObject *value)
+    long long yl_monotonic_ns() nogil
+    int yl_throw(PyObject *coro, PyObject *exc, PyObject *name, PyObject **out)
+    int YL_PYITER_SEND(PyObject *coro, PyObject *value, PyObject **result)
+    int YL_RETURN
+    int YL_NEXT
+    PyObject *PyEval_GetFrame "yl_frame"()
+    PyObject *PyFrame_GetCode "yl_frame_code"(PyObject *frame)
+    int PyFrame_GetLasti "yl_frame_lasti"(PyObject *frame)
+    PyObject *PyFrame_GetGlobals "yl_frame_globals"(PyObject *frame)
+    PyObject *PyFrame_GetBack "yl_frame_back"(PyObject *frame)
+    int PyContext_Enter(object ctx) except -1
+    int PyContext_Exit(object ctx) except -1
+    object PyContext_CopyCurrent()
+    object PyObject_CallObject(object callback, tuple args)
+    int PyDict_SetItem(object mapping, object key, object value) except -1
+    int PyDict_Contains(object mapping, object key) except -1
+    int PyDict_DelItem(object mapping, object key) except -1
+    int PyErr_CheckSignals() except -1
+    bint PyCallable_Check(object obj)
+    ctypedef PyObject *(*iternextfunc)(PyObject *) noexcept
+    ctypedef struct PyTypeObject:
+        iternextfunc tp_iternext
+
+
+cdef str PENDING = sys.intern("PENDING")
+cdef str FINISHED = sys.intern("FINISHED")
+cdef str THROW = sys.intern("throw")
+
+
+cdef class Entry:
+    cdef int run(self) except -1:
+        raise NotImplementedError("an entry of the ready queue says what run() does")
+
+    cdef int step(self) except -1:
+        raise NotImplementedError("an entry that runs in a context says what step() does")
+
+
+@cython.final
+@cython.freelist(64)
+cdef class Outcome:
+    def __init__(self, value, error):
+        self.value = value
+        self.error = error
+
+
+cdef class Promise(Entry):
+    pass
+
+
+cdef inline object _outcome(PyObject *value, PyObject *error):
+    """Owns both references that it is given."""
+    cdef Outcome outcome = Outcome.__new__(Outcome)
+    if error != NULL:
+        outcome.error = <object>error
+        Py_DECREF(outcome.error)
+    if value != NULL:
+        outcome.value = <object>value
+        Py_DECREF(outcome.value)
+    return outcome
+
+
+cpdef object iter_send(object coro, object value):
+    cdef PyObject *res = NULL
+    cdef int status = YL_PYITER_SEND(<PyObject *>coro, <PyObject *>value, &res)
+    if status == YL_NEXT:
+        result = <object>res
+        Py_DECREF(result)
+        return result
+    if status == YL_RETURN:
+        return _outcome(res, NULL)
+    return _outcome(NULL, yl_take_raised())
+
+
+cpdef object iter_throw(object coro, object exc):
+    cdef PyObject *res = NULL
+    cdef int status = yl_throw(<PyObject *>coro, <PyObject *>exc, <PyObject *>THROW, &res)
+    if status == 1:
+        result = <object>res
+        Py_DECREF(result)
+        return result
+    if status == 0:
+        return _outcome(res, NULL)
+    return _outcome(NULL, yl_take_raised())
+
+
+cpdef int run_in_context(object context, Entry entry) except -1:
+    PyContext_Enter(context)
+    try:
+        entry.step()
+    finally:
+        PyContext_Exit(context)
+    return 0
+
+
+cpdef object call_in_context(object context, object callback, tuple args):
+    PyContext_Enter(context)
+    try:
+        return PyObject_CallObject(callback, args)
+    finally:
+        PyContext_Exit(context)
+
+
+cpdef object copy_context():
+    return PyContext_CopyCurrent()
+
+
+cpdef long long monotonic_ns() except? -1:
+    return yl_monotonic_ns()
+
+
+# --- the standard library's register of running tasks ------------------------------------------------------------------
+
+# Up to 3.13 it is a dictionary from loop to task; from 3.14 on it is in the thread's state, behind a C function.
+cdef object _current = getattr(_stock, "_current_tasks", None)
+cdef object _swap = getattr(_stock, "_swap_current_task", None)
+cdef bint _by_dict = isinstance(_current, dict) and sys.version_info < (3, 14)
+
+
+cpdef int enter_current(object loop, object task) except -1:
+    if _by_dict:
+        PyDict_SetItem(_current, loop, task)
+    else:
+        _swap(loop, task)
+    return 0
+
+
+cpdef int leave_current(object loop) except -1:
+    if _by_dict:
+        if PyDict_Contains(_current, loop):
+            PyDict_DelItem(_current, loop)
+    else:
+        _swap(loop, None)
+    return 0
+
+
+cpdef object swap_current(object loop, object task):
+    if not _by_dict:
+        return _swap(loop, task)
+    previous = (<dict>_current).get(loop)
+    if task is None:
+        leave_current(loop)
+    else:
+        PyDict_SetItem(_current, loop, task)
+    return previous
+
+
+cpdef int check_signals() except -1:
+    return PyErr_CheckSignals()
+
+
+cpdef bint is_callable(object obj):
+    return PyCallable_Check(obj)
+
+
+# --- where a task was created ------------------------------------------------------------------------------------------
+
+cdef PyObject *_skipped[64]  # borrowed: the globals of modules, which live as long as the process
+cdef int _skips = 0
+
+
+cpdef int skip_globals(dict namespace) except -1:
+    global _skips
+    if _skips == 64:
+        raise RuntimeError("more than 64 modules are passed over: raise the size of _skipped in _leaf.pyx")
+    Py_INCREF(namespace)
+    _skipped[_skips] = <PyObject *>namespace
+    _skips += 1
+    return 0
+
+
+cdef PyObject *_program_frame() noexcept:
+    """A new reference, or NULL."""
+    cdef PyObject *frame = PyEval_GetFrame()  # borrowed: the innermost Python frame; compiled functions have none
+    cdef PyObject *back
+    cdef PyObject *names
+    cdef int i
+    Py_XINCREF(frame)
+    while frame != NULL:
+        names = PyFrame_GetGlobals(frame)
+        Py_XDECREF(names)
+        for i in range(_skips):
+            if _skipped[i] == names:
+                break
+        else:
+            return frame
+        back = PyFrame_GetBack(frame)
+        Py_XDECREF(frame)
+        frame = back
+    return NULL
+
+
+cpdef object program_code():
+    cdef PyObject *frame = _program_frame()
+    cdef PyObject *code
+    if frame == NULL:
+        return None
+    code = PyFrame_GetCode(frame)
+    Py_XDECREF(frame)
+    result = <object>code
+    Py_XDECREF(code)
+    return result
+
+
+cpdef long program_lasti() except? -2:
+    cdef PyObject *frame = _program_frame()
+    cdef long lasti = -1
+    if frame != NULL:
+        lasti = PyFrame_GetLasti(frame)
+        Py_XDECREF(frame)
+    return lasti
+
+
+cpdef object program_stack():
+    cdef PyObject *frame = _program_frame()
+    if frame == NULL:
+        return _format.extract_stack()
+    result = <object>frame
+    Py_XDECREF(frame)
+    return _format.extract_stack(result)
+
+
+# --- the engine's only yield -------------------------------------------------------------------------------------------
+
+@cython.final
+@cython.freelist(256)
+cdef class FutureIter:
+    def __init__(self, Promise future):
+        self._future = future
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self.send(None)  # only `iterator.__next__()` comes here: the slot is set below
+
+    def send(self, value):
+        cdef Promise future = self._future
+        if future is not None and future._state is PENDING and not future._asyncio_future_blocking:
+            future._asyncio_future_blocking = True
+            return future
+        if future is None:
+            raise StopIteration
+        self._future = None
+        if future._state is PENDING:
+            raise RuntimeError("await wasn't used with future")
+        raise StopIteration(future.result())
+
+    def throw(self, typ, val=None, tb=None):
+        self._future = None
+        raise _as_exception(typ, val, tb)
+
+    def close(self):
+        self._future = None
+
+
+def _as_exception(typ, val, tb):
+    if isinstance(typ, BaseException):
+        if val is not None:
+            raise TypeError("instance exception may not have a separate value")
+        exc = typ
+    elif isinstance(typ, type) and issubclass(typ, BaseException):
+        exc = val if isinstance(val, typ) else typ() if val is None else typ(*val) if isinstance(val, tuple) else typ(val)
+    else:
+        raise TypeError(f"exceptions must be classes or instances deriving from BaseException, not {type(typ).__name__}")
+    if tb is not None:
+        exc = exc.with_traceback(tb)
+    return exc
+
+
+
+
+cdef PyObject *_future_iternext(PyObject *self) noexcept:
+    # Set as the type's iternext: it returns NULL with the exception set by the C API, so that no compiled frame is added
+    # to a traceback and a result of None costs no exception object at all.
+    cdef FutureIter it = <FutureIter>self
+    cdef Promise future = it._future
+    cdef PyObject *out
+    if future is None:
+        return NULL
+    if future._state is PENDING:
+        if future._asyncio_future_blocking:
+            it._future = None
+            PyErr_SetString(<PyObject *>RuntimeError, b"await wasn't used with future")
+            return NULL
+        future._asyncio_future_blocking = True
+        Py_INCREF(future)
+        return <PyObject *>future
+    it._future = None
+    if future._state is FINISHED and future._exception is None:
+        future._log_tb = False
+        return yl_stop(<PyObject *>future._result)
+    out = yl_call_result(<PyObject *>future)  # cancelled or failed: result() raises
+    if out != NULL:  # a subclass that answers after all
+        yl_stop(out)
+        Py_XDECREF(out)
+    return NULL
+
+
+cdef extern from *:
+    """
+    static PyObject *yl_call_result(PyObject *future) { return PyObject_CallMethod(future, "result", NULL); }
+    """
+    PyObject *yl_call_result(PyObject *future)
+    void PyErr_SetString(PyObject *typ, const char *text)
+
+(<PyTypeObject *>FutureIter).tp_iternext = _future_iternext

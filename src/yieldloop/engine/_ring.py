@@ -1,0 +1,24 @@
+"""The ready queue: what is to run, in the order in which it became ready.
+
+What lives here: one FIFO of entries. What may not: what an entry means, and time. ``_ring.pyx`` is the compiled twin (a ring
+of pointers in C). Both take a push from another thread without a lock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from yieldloop.engine._leaf import Entry
+
+
+class ReadyQueue(deque[Any]):
+    """FIFO of `Entry`. ``push`` and ``pop`` are the engine's words, the deque's own names serve those who look in."""
+
+    push = deque.append
+    pop = deque.popleft  # type: ignore[assignment]
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<ReadyQueue {len(self)} entries>"

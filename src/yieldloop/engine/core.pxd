@@ -1,0 +1,21 @@
+from yieldloop.engine._heap cimport TimerHeap
+from yieldloop.engine._leaf cimport Entry
+from yieldloop.engine._ring cimport ReadyQueue
+from yieldloop.engine.polling cimport Poller
+
+
+cdef class Core:
+    cdef readonly ReadyQueue _ready
+    cdef readonly TimerHeap _timers
+    cdef public Poller _poller
+    cdef readonly set _tasks
+    cdef object _probe
+    cdef public bint _debug
+    cdef public bint _closed
+    cdef public bint _stopping
+    cdef bint _entered
+    cdef bint _asleep
+    cdef public object _thread_id
+    cdef object __weakref__
+
+    cpdef object emit(self, str event, object first, object second=*)

@@ -1,0 +1,80 @@
+"""What a Future or a Task sees of its loop: where to put what became ready, whether somebody watches, whether to be careful.
+
+What lives here: the shared state of one loop, and nothing that acts on it but the probe's one door. What may not: the iteration
+and everything that makes handles, tasks or futures (`engine.loop`, two levels of import above).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from yieldloop.engine._heap import TimerHeap
+from yieldloop.engine._ring import ReadyQueue
+from yieldloop.engine.probe import EVENTS
+
+logger = logging.getLogger("asyncio")
+EVENTS_OF_TWO = frozenset({"task_parked", "task_woken", "fd_ready"})
+
+
+class Core:
+    """The state of one loop."""
+
+    __slots__ = (
+        "__weakref__",
+        "_asleep",  # True while poll may wait: only then does another thread have to wake it
+        "_closed",  # True after close(); nothing is accepted any more
+        "_debug",
+        "_entered",  # the standard library's register names a task of ours as the current one
+        "_poller",
+        "_probe",
+        "_ready",
+        "_stopping",  # True from stop() to the end of the iteration in which it was called
+        "_tasks",  # every task that is not done: the strong reference that keeps it
+        "_thread_id",  # of the thread that runs the loop, or None
+        "_timers",
+    )
+
+    def __init__(self, poller: Any) -> None:
+        self._ready = ReadyQueue()
+        self._timers = TimerHeap()
+        self._tasks: set[Any] = set()
+        self._poller = poller
+        self._probe: Any = None
+        self._debug = False
+        self._closed = False
+        self._stopping = False
+        self._entered = False
+        self._asleep = False
+        self._thread_id: int | None = None
+        poller.bind(self._ready)
+
+    @property
+    def probe(self) -> Any:
+        """The one object that is told what the engine does (see `engine.probe.Probe`), or None."""
+        return self._probe
+
+    @probe.setter
+    def probe(self, probe: Any) -> None:
+        if probe is not None:
+            missing = [event for event in EVENTS if not callable(getattr(probe, event, None))]
+            if missing:
+                raise TypeError(f"{probe!r} is no probe: it lacks {', '.join(missing)}; subclass yieldloop.Probe")
+        self._probe = probe
+        self._poller.probe = None if probe is None else self
+
+    def emit(self, event: str, first: Any, second: Any = None) -> None:
+        """Tell the probe. One that raises is logged and removed."""
+        probe = self._probe
+        if probe is None:
+            return
+        try:
+            if event in EVENTS_OF_TWO:
+                getattr(probe, event)(first, second)
+            else:
+                getattr(probe, event)(first)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException:
+            self.probe = None
+            logger.exception("The probe %r raised in %s and was removed", probe, event)

@@ -1,0 +1,318 @@
+"""Future: a place for a result that is not there yet, and the list of who wants it.
+
+What lives here: the states of a future and the way from "it is done" to "those who wait are ready to run". What may not: how a
+waiter runs (`tasks`), and threads (`aio.threads` ties a future to one of `concurrent.futures`).
+
+    PENDING ── set_result, set_exception ──▶ FINISHED
+       └────── cancel ────────────────────▶ CANCELLED
+
+Both ends are final. A future is settled once, and from then on everything that asks for it is answered at once.
+
+Who waits is kept in two fields. A future whose only waiter is a task holds the task itself in ``_waiter``: waking it is a push
+into the ready queue, with no handle and no bound method made. What comes after the first waiter, and every callback, goes into
+``_later`` in order. ``_waiter`` is always older than all of ``_later``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from asyncio import CancelledError, InvalidStateError
+from asyncio import base_futures as _base_futures
+from asyncio.events import AbstractEventLoop as _AbstractEventLoop
+from typing import Any
+
+from yieldloop.engine._leaf import FutureIter, Promise, copy_context, program_stack, skip_globals
+from yieldloop.engine.core import Core
+from yieldloop.engine.running import current_loop
+
+PENDING = "PENDING"
+CANCELLED = "CANCELLED"
+FINISHED = "FINISHED"
+
+skip_globals(globals())
+
+
+class Waiter(Promise):
+    """Something that a future can wake without a callback. There is one: `Task`."""
+
+    __slots__ = (
+        "_core",  # the loop's state if the loop is ours, else None
+    )
+
+    def woken_by(self, future: Any) -> None:
+        """*future*, which this one waits for, is done."""
+        raise NotImplementedError("a waiter says what a wake-up does")
+
+
+class Future(Waiter):
+    """An awaitable result. The same contract as `asyncio.Future`; not thread-safe.
+
+    Source: the standard library's documentation of ``asyncio.Future``; PEP 3148 for the states.
+    """
+
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_awaited",  # futures and tasks that wait for this one through gather, wait, …: a set, or None
+        "_cancel_message",
+        "_cancelled_exc",  # the CancelledError that ended a task, given out once
+        "_later",  # what to tell after _waiter, in order: (callback, context) or a Waiter; None when empty
+        "_loop",
+        "_source_traceback",  # where it was made; in debug mode only
+        "_waiter",  # the first to tell, if it is a task that waits for us; else None
+    )
+
+    def __init__(self, *, loop: Any = None) -> None:
+        self._open(current_loop() if loop is None else loop)
+
+    def _open(self, loop: Any) -> None:
+        self._state = PENDING
+        self._result = None
+        self._exception = None
+        self._exception_tb = None
+        self._asyncio_future_blocking = False
+        self._log_tb = False
+        self._loop = loop
+        self._core = loop if isinstance(loop, Core) else None
+        self._waiter = None
+        self._later = None
+        self._cancel_message = None
+        self._cancelled_exc = None
+        self._awaited = None
+        self._source_traceback = None
+        if self._core._debug if self._core is not None else loop.get_debug():
+            self._source_traceback = program_stack()
+
+    # --- identity ------------------------------------------------------------------------------------------------------
+
+    @property
+    def __class__(self) -> Any:  # isinstance(future, asyncio.Future) holds
+        return asyncio.Future
+
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> types.GenericAlias:
+        return types.GenericAlias(cls, item)
+
+    def __repr__(self) -> str:
+        return _base_futures._future_repr(self)  # type: ignore[attr-defined,no-any-return]
+
+    def get_loop(self) -> Any:
+        """The loop this future is bound to."""
+        if self._loop is None:
+            raise RuntimeError("Future object is not initialized.")
+        return self._loop
+
+    @property
+    def _log_traceback(self) -> bool:
+        return self._log_tb
+
+    @_log_traceback.setter
+    def _log_traceback(self, value: bool) -> None:
+        if value:
+            raise ValueError("_log_traceback can only be set to False")
+        self._log_tb = False
+
+    @property
+    def _callbacks(self) -> list[Any] | None:
+        """Who will be told, in the standard library's form: a list of (callback, context), or None if it was never used."""
+        found = []
+        if self._waiter is not None:
+            found.append((self._waiter.wakeup, self._waiter.get_context()))
+        for item in self._later or ():
+            found.append((item.wakeup, item.get_context()) if isinstance(item, Waiter) else item)
+        return found
+
+    @property
+    def _asyncio_awaited_by(self) -> Any:
+        """The futures and tasks that wait for this one, or None: what call graphs are drawn from (Python 3.14)."""
+        found = set(self._awaited or ())
+        if self._waiter is not None:
+            found.add(self._waiter)
+        for item in self._later or ():
+            if isinstance(item, Waiter):
+                found.add(item)
+        return found or None
+
+    # --- asking --------------------------------------------------------------------------------------------------------
+
+    def cancelled(self) -> bool:
+        """True if the future was cancelled."""
+        return self._state is CANCELLED
+
+    def done(self) -> bool:
+        """True if the future has a result or an exception, or was cancelled."""
+        return self._state is not PENDING
+
+    def result(self) -> Any:
+        """The result. Raises the exception if that was set, CancelledError if cancelled, InvalidStateError while pending."""
+        if self._state is FINISHED:
+            self._log_tb = False
+            if self._exception is not None:
+                raise self._exception.with_traceback(self._exception_tb)
+            return self._result
+        if self._state is CANCELLED:
+            raise self._make_cancelled_error()
+        raise InvalidStateError("Result is not ready.")
+
+    def exception(self) -> Any:
+        """The exception or None. Raises CancelledError if cancelled, InvalidStateError while pending."""
+        if self._state is FINISHED:
+            self._log_tb = False
+            return self._exception
+        if self._state is CANCELLED:
+            raise self._make_cancelled_error()
+        raise InvalidStateError("Exception is not set.")
+
+    def _make_cancelled_error(self) -> Any:
+        if self._cancelled_exc is not None:
+            exc = self._cancelled_exc
+            self._cancelled_exc = None  # given out once: its traceback belongs to whoever raises it
+            return exc
+        if self._cancel_message is None:
+            return CancelledError()
+        return CancelledError(self._cancel_message)
+
+    # --- settling ------------------------------------------------------------------------------------------------------
+
+    def set_result(self, result: Any) -> None:
+        """Finish with *result*. InvalidStateError if it is done already."""
+        if self._state is not PENDING:
+            raise InvalidStateError(f"{self._state}: {self!r}")
+        self._result = result
+        self._settle(FINISHED)
+
+    def set_exception(self, exception: Any) -> None:
+        """Finish with *exception*, an instance or a class. InvalidStateError if it is done already; TypeError otherwise.
+
+        A StopIteration would end the coroutine that awaits instead of raising in it, so it is wrapped in a RuntimeError.
+        """
+        if self._state is not PENDING:
+            raise InvalidStateError(f"{self._state}: {self!r}")
+        if isinstance(exception, type):
+            exception = exception()
+        if isinstance(exception, StopIteration):
+            wrapped = RuntimeError("StopIteration interacts badly with generators and cannot be raised into a Future")
+            wrapped.__cause__ = exception
+            wrapped.__context__ = exception
+            exception = wrapped
+        elif not isinstance(exception, BaseException):
+            raise TypeError(f"set_exception() takes an exception, not {exception!r}")
+        self._exception = exception
+        self._exception_tb = exception.__traceback__
+        self._settle(FINISHED)
+        self._log_tb = True
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel. Returns False if it is done already. *msg* becomes the argument of the CancelledError."""
+        self._log_tb = False
+        if self._state is not PENDING:
+            return False
+        self._cancel_message = msg
+        self._settle(CANCELLED)
+        return True
+
+    def _settle(self, state: Any) -> None:
+        """Enter a final state and make ready who waits, oldest first."""
+        self._state = state
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            waiter.woken_by(self)
+        later = self._later
+        if later is not None:
+            self._later = None
+            for item in later:
+                if isinstance(item, Waiter):
+                    item.woken_by(self)
+                else:
+                    self._loop.call_soon(item[0], self, context=item[1])
+
+    # --- waiting -------------------------------------------------------------------------------------------------------
+
+    def add_done_callback(self, fn: Any, *, context: Any = None) -> None:
+        """Call ``fn(self)`` by `call_soon` when the future is done (soon, if it is). *context* defaults to a copy of ours."""
+        if self._state is not PENDING:
+            self._loop.call_soon(fn, self, context=context)
+            return
+        if context is None:
+            context = copy_context()
+        if self._later is None:
+            self._later = [(fn, context)]
+        else:
+            self._later.append((fn, context))
+
+    def remove_done_callback(self, fn: Any) -> int:
+        """Remove every callback that equals *fn*; returns how many there were."""
+        removed = 0
+        if self._waiter is not None and self._waiter.wakeup == fn:
+            self._waiter = None
+            removed = 1
+        later = self._later
+        if later is None:
+            return removed
+        kept = []
+        for item in list(later):
+            if (item.wakeup if isinstance(item, Waiter) else item[0]) == fn:
+                removed += 1
+            else:
+                kept.append(item)
+        if self._later is not None:  # an __eq__ may have settled us
+            self._later = [item for item in self._later if any(item is k for k in kept)] or None
+        return removed
+
+    def add_waiter(self, waiter: Any) -> None:
+        """Wake *waiter* when done: the task's way to wait, cheaper than a callback."""
+        if self._state is not PENDING:
+            waiter.woken_by(self)
+        elif self._waiter is None and self._later is None:
+            self._waiter = waiter
+        elif self._later is None:
+            self._later = [waiter]
+        else:
+            self._later.append(waiter)
+
+    def drop_waiter(self, waiter: Any) -> bool:
+        """Do not wake *waiter*. True if it was waiting here."""
+        if self._waiter is waiter:
+            self._waiter = None
+            return True
+        for i, item in enumerate(self._later or ()):
+            if item is waiter:
+                del self._later[i]
+                return True
+        return False
+
+    def __await__(self) -> Any:
+        return FutureIter(self)
+
+    def __iter__(self) -> Any:  # `yield from future`, PEP 380
+        return FutureIter(self)
+
+    def __del__(self) -> None:
+        if not self._log_tb:
+            return
+        context = {
+            "message": f"{type(self).__name__} exception was never retrieved",
+            "exception": self._exception,
+            "future": self,
+        }
+        if self._source_traceback:
+            context["source_traceback"] = self._source_traceback
+        self._loop.call_exception_handler(context)
+
+
+def isfuture(obj: Any) -> bool:
+    """True for anything that follows the future protocol: its class has ``_asyncio_future_blocking``, and it is not None."""
+    if isinstance(obj, Future):
+        return True
+    return hasattr(obj.__class__, "_asyncio_future_blocking") and obj._asyncio_future_blocking is not None
+
+
+def loop_of(future: Any) -> _AbstractEventLoop:
+    """The loop of anything that follows the future protocol."""
+    try:
+        get_loop = future.get_loop
+    except AttributeError:
+        return future._loop  # type: ignore[no-any-return]
+    return get_loop()  # type: ignore[no-any-return]

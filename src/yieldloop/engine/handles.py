@@ -1,0 +1,165 @@
+"""Handles: a callback that waits for its turn, and one that waits for its time first.
+
+What lives here: what `call_soon` and `call_at` return. What may not: the order in which they run (`_ring`, `_heap`), and what
+happens when a callback raises beyond telling the loop (`core`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from asyncio import format_helpers as _format
+
+from yieldloop.engine._heap import DueTimer
+from yieldloop.engine._leaf import call_in_context, copy_context, program_stack, skip_globals
+
+skip_globals(globals())
+
+
+class Handle(DueTimer):
+    """A callback in the ready queue, or about to be. Made by the loop, never by a program."""
+
+    __slots__ = (
+        "__weakref__",
+        "_args",
+        "_callback",  # None once cancelled
+        "_context",  # the context to call it in
+        "_loop",
+        "_repr",  # what repr() said before the cancellation dropped the callback; in debug mode only
+        "_source_traceback",  # where it was made; in debug mode only
+    )
+
+    def __init__(self, callback: Any, args: Any, loop: Any, context: Any = None) -> None:
+        self._callback = callback
+        self._args = args
+        self._loop = loop
+        self._context = copy_context() if context is None else context
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+        if loop.get_debug():
+            self._source_traceback = program_stack()
+
+    @property
+    def __class__(self) -> Any:  # isinstance(handle, asyncio.Handle) holds
+        return asyncio.Handle
+
+    def cancel(self) -> None:
+        """Do not call the callback. Releases it at once; no effect on one that has begun."""
+        if not self._cancelled:
+            self._cancelled = True
+            if self._loop.get_debug():
+                self._repr = self._describe()
+            self._callback = None
+            self._args = None
+
+    def cancelled(self) -> bool:
+        """True if `cancel` was called."""
+        return self._cancelled
+
+    def get_context(self) -> Any:
+        """The `contextvars.Context` that the callback is called in."""
+        return self._context
+
+    def run(self) -> None:
+        if not self._cancelled:
+            call_in_context(self._context, self._callback, self._args)
+
+    def _run(self) -> None:
+        """Call the callback now; what it raises goes to the loop's exception handler."""
+        try:
+            call_in_context(self._context, self._callback, self._args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._report(exc)
+
+    def _report(self, exc: BaseException) -> None:
+        callback = _format._format_callback_source(self._callback, self._args)
+        context = {"message": f"Exception in callback {callback}", "exception": exc, "handle": self}
+        if self._source_traceback:
+            context["source_traceback"] = self._source_traceback
+        self._loop.call_exception_handler(context)
+
+    def _repr_info(self) -> list[str]:
+        info = [type(self).__name__]
+        if self._cancelled:
+            info.append("cancelled")
+        if self._callback is not None:
+            info.append(_format._format_callback_source(self._callback, self._args))
+        if self._source_traceback:
+            frame = self._source_traceback[-1]
+            info.append(f"created at {frame[0]}:{frame[1]}")
+        return info
+
+    def _describe(self) -> str:
+        return f"<{' '.join(self._repr_info())}>"
+
+    def __repr__(self) -> str:
+        return self._repr if self._repr is not None else self._describe()
+
+
+class TimerHandle(Handle):
+    """A callback that becomes ready at a time of the loop's clock. Ordered and compared by that time."""
+
+    __slots__ = (
+        "_heap",  # the heap that holds it, or None once it has left
+        "_scheduled",  # True from the arming until it is due or swept
+        "_when",  # s, by the loop's clock
+    )
+
+    def __init__(self, when: float, callback: Any, args: Any, loop: Any, context: Any = None) -> None:
+        if when is None:
+            raise TypeError("when must be a time in seconds by the loop's clock, not None")
+        Handle.__init__(self, callback, args, loop, context)
+        self._when = when
+        self._scheduled = False
+        self._heap = None
+
+    @property
+    def __class__(self) -> Any:
+        return asyncio.TimerHandle
+
+    def when(self) -> float:
+        """The deadline in seconds by the loop's clock."""
+        return self._when
+
+    def cancel(self) -> None:
+        """Disarm. O(1); the callback and its arguments are released at once."""
+        if not self._cancelled:
+            Handle.cancel(self)
+            if self._heap is not None:
+                self._heap.note_cancelled()
+                self._heap = None
+                self._scheduled = False
+
+    def _repr_info(self) -> list[str]:
+        info = Handle._repr_info(self)
+        info.insert(2 if self._cancelled else 1, f"when={self._when}")
+        return info
+
+    def __hash__(self) -> int:
+        return hash(self._when)
+
+    def __lt__(self, other: Any) -> Any:
+        return self._when < other._when if isinstance(other, TimerHandle) else NotImplemented
+
+    def __le__(self, other: Any) -> Any:
+        return self._when <= other._when if isinstance(other, TimerHandle) else NotImplemented
+
+    def __gt__(self, other: Any) -> Any:
+        return self._when > other._when if isinstance(other, TimerHandle) else NotImplemented
+
+    def __ge__(self, other: Any) -> Any:
+        return self._when >= other._when if isinstance(other, TimerHandle) else NotImplemented
+
+    def __eq__(self, other: Any) -> Any:
+        if isinstance(other, TimerHandle):
+            return (
+                self._when == other._when
+                and self._callback == other._callback
+                and self._args == other._args
+                and self._cancelled == other._cancelled
+            )
+        return NotImplemented

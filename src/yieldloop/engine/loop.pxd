@@ -1,0 +1,46 @@
+cimport cython
+
+from yieldloop.engine._heap cimport DueTimer, TimerHeap
+from yieldloop.engine._leaf cimport (
+    Entry,
+    call_in_context,
+    check_signals,
+    copy_context,
+    is_callable,
+    leave_current,
+    monotonic_ns,
+    program_stack,
+)
+from yieldloop.engine._ring cimport ReadyQueue
+from yieldloop.engine.core cimport Core
+from yieldloop.engine.futures cimport Future
+from yieldloop.engine.handles cimport Handle, TimerHandle
+from yieldloop.engine.polling cimport Poller
+from yieldloop.engine.tasks cimport Task
+
+cdef long long FOREVER
+cdef long long LONGEST_POLL
+cdef double NEVER
+
+
+cdef class LoopCore(Core):
+    cdef object _clock
+    cdef object _time
+    cdef bint _own_clock
+    cdef public double slow_callback_duration
+    cdef public object _task_factory
+
+    cdef Handle _make_handle(self, object callback, tuple args, object context)
+    cdef TimerHandle _arm(self, double when, object callback, tuple args, object context)
+    cdef long long _now_ns(self) except? -2
+    @cython.locals(timeout=cython.longlong, first=cython.longlong, count=Py_ssize_t, now=cython.longlong, timers=TimerHeap, timer=TimerHandle, poller=Poller)
+    cpdef object _iterate(self)
+    @cython.locals(entry=Entry, ready=ReadyQueue)
+    cdef int _run_ready(self, Py_ssize_t count) except -1
+    @cython.locals(entry=Entry, ready=ReadyQueue)
+    cdef int _run_ready_watched(self, Py_ssize_t count) except -1
+    cdef int _leave(self) except -1
+    cdef int _poll(self, long long timeout) except -1
+
+
+cdef long long _due_ns(double when, bint own_clock) noexcept

@@ -1,0 +1,356 @@
+"""The iteration, and what puts work in front of it: `call_soon`, `call_at`, `create_task`.
+
+What lives here: time and order. What may not: file descriptors (the poller knows them), and anything written with ``await``.
+
+One iteration is always the same four sections: how long may we sleep; ask the poller; which timers are due; run what was ready
+when the running began. What becomes ready meanwhile waits for the next iteration, so that no callback can starve the poller.
+
+Rule for the editor: asyncio's order is a promise that programs lean on. An entry takes its place in the queue at the moment at
+which the standard library's loop would have given it one.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from asyncio import base_events as _base_events
+from collections.abc import Iterator
+from typing import Any
+
+from yieldloop.engine._leaf import (
+    call_in_context,
+    check_signals,
+    copy_context,
+    is_callable,
+    leave_current,
+    monotonic_ns,
+    program_stack,
+    skip_globals,
+)
+from yieldloop.engine.core import Core, logger
+from yieldloop.engine.futures import Future
+from yieldloop.engine.handles import Handle, TimerHandle
+from yieldloop.engine.tasks import Task, iscoroutine, iscoroutinefunction
+
+FOREVER = -1  # a time-out that does not end, and the first deadline of no timers
+LONGEST_POLL = 24 * 3600 * 10**9  # ns; longer sleeps are cut, since kernels take no more (and nobody is hurt by one more turn)
+NEVER = 9.2e9  # s; a deadline that far (292 years of uptime) does not fit into the integer clock and means "never"
+
+skip_globals(globals())
+
+
+class LoopCore(Core):
+    """The compiled half of the loop. ``loop.EventLoop`` adds what is not worth compiling, and everything with ``await``."""
+
+    __slots__ = (
+        "_clock",  # a Clock port, or None for the machine's monotonic clock
+        "_own_clock",  # False if `time()` is not ours: deadlines then follow it, whatever it says
+        "_task_factory",
+        "_time",  # what `loop.time` is
+        "slow_callback_duration",  # s; in debug mode a step or callback that takes longer is logged
+    )
+
+    def __init__(self, poller: Any, clock: Any = None) -> None:
+        Core.__init__(self, poller)
+        self._clock = clock
+        self._time = time.monotonic if clock is None else clock.time
+        self._own_clock = clock is None and not _overrides_time(type(self))
+        self._task_factory: Any = None
+        self.slow_callback_duration = 0.1
+
+    # --- the clock -----------------------------------------------------------------------------------------------------
+
+    @property
+    def time(self) -> Any:
+        """``loop.time()``: seconds by the loop's clock, a float that never goes back.
+
+        A subclass may override it and a tool may replace it on one loop: timers then follow the new clock.
+        """
+        return self._time
+
+    @time.setter
+    def time(self, function: Any) -> None:
+        if not callable(function):
+            raise TypeError(f"loop.time is called for the time: it cannot be {function!r}")
+        self._time = function
+        self._own_clock = False
+
+    @time.deleter
+    def time(self) -> None:
+        self._time = time.monotonic if self._clock is None else self._clock.time
+        self._own_clock = self._clock is None and not _overrides_time(type(self))
+
+    def _look_at_clock(self) -> None:
+        """Called when a run begins: the loop's class may have been exchanged since."""
+        if self._own_clock and _overrides_time(type(self)):
+            self._own_clock = False
+
+    def _now_ns(self) -> int:
+        if self._own_clock:
+            return monotonic_ns()
+        return int(self.time() * 1e9)
+
+    # --- putting work in front of the iteration -------------------------------------------------------------------------
+
+    def _make_handle(self, callback: Any, args: Any, context: Any) -> Any:
+        handle = Handle.__new__(Handle)
+        handle._callback = callback
+        handle._args = args
+        handle._loop = self
+        handle._context = copy_context() if context is None else context
+        handle._cancelled = False
+        handle._repr = None
+        handle._source_traceback = program_stack() if self._debug else None
+        return handle
+
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
+        """Call ``callback(*args)`` in the next iteration, in *context* (default: a copy of the caller's). Not thread-safe."""
+        if self._closed or self._debug or not is_callable(callback):
+            self._check(callback, "call_soon", True)
+        handle = self._make_handle(callback, args, context)
+        self._ready.push(handle)
+        return handle
+
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:
+        """As `call_soon`, from any thread and from signal handlers. Wakes the loop if it sleeps, by one write a sleep."""
+        if self._closed or self._debug or not is_callable(callback):
+            self._check(callback, "call_soon_threadsafe", False)
+        handle = self._make_handle(callback, args, context)
+        self._ready.push(handle)
+        if self._asleep:
+            self._asleep = False  # whoever comes next before the loop wakes has nothing to do
+            self._poller.wake()
+        return handle
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        """Call ``callback(*args)`` *delay* seconds from now, never early. A delay that is not above 0 means: soon.
+
+        ValueError for NaN, TypeError for what is no number.
+        """
+        if delay is None:
+            raise TypeError("delay must not be None")
+        if self._closed or self._debug or not is_callable(callback):
+            self._check(callback, "call_later", True)
+        return self._arm(self._time() + delay if self._own_clock else self.time() + delay, callback, args, context)
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        """Call ``callback(*args)`` when the loop's clock shows *when* (s), never early. Errors as `call_later`."""
+        if when is None:
+            raise TypeError("when cannot be None")
+        if self._closed or self._debug or not is_callable(callback):
+            self._check(callback, "call_at", True)
+        return self._arm(when, callback, args, context)
+
+    def _arm(self, when: float, callback: Any, args: Any, context: Any) -> Any:
+        if when != when:
+            raise ValueError(f"a deadline of {when!r} s never comes: compute the delay from numbers that are not NaN")
+        timer = TimerHandle.__new__(TimerHandle)
+        timer._callback = callback
+        timer._args = args
+        timer._loop = self
+        timer._context = copy_context() if context is None else context
+        timer._cancelled = False
+        timer._repr = None
+        timer._source_traceback = program_stack() if self._debug else None
+        timer._when = when
+        timer._scheduled = True
+        timer._heap = self._timers
+        # Rounded up past the float's own error by our clock, so that `loop.time() >= when` holds in the callback. A foreign
+        # clock is cut by the same rule when it is read, so equal floats compare equal.
+        self._timers.push(_due_ns(when, self._own_clock), timer)
+        return timer
+
+    def create_future(self) -> Any:
+        """A `Future` bound to this loop."""
+        future = Future.__new__(Future)
+        future._open(self)
+        return future
+
+    def _create_task(self, coro: Any, name: Any, context: Any, eager_start: bool) -> Any:
+        """A `Task` of ours, whatever the task factory says."""
+        task = Task.__new__(Task)
+        task._begin(coro, self, name, context, eager_start)
+        return task
+
+    def create_task(self, coro: Any, *, name: Any = None, context: Any = None, eager_start: Any = None) -> Any:
+        """Run *coro* as a task: by the task factory if one is set, else as a `Task`.
+
+        Signature of Python 3.14. A factory gets the keywords that the running Python's own loop would pass.
+        """
+        if self._closed:
+            self._check_closed()
+        if self._task_factory is None:
+            task = Task.__new__(Task)
+            task._begin(coro, self, name, context, bool(eager_start))
+            return task
+        return self._task_by_factory(coro, name, context, eager_start)
+
+    # --- the iteration -------------------------------------------------------------------------------------------------
+
+    def _iterate(self) -> None:
+        ready = self._ready
+        timers = self._timers
+        poller = self._poller
+
+        # 1. How long may we sleep? Not at all if something is ready; else until the first deadline.
+        timeout = 0
+        if not len(ready) and not self._stopping:
+            first = timers.first()
+            if first == FOREVER:
+                timeout = FOREVER
+            else:
+                timeout = first - self._now_ns()
+                timeout = 0 if timeout < 0 else timeout if timeout < LONGEST_POLL else LONGEST_POLL
+
+        # 2. Ask the poller, which pushes what became ready. With nothing armed and no time to wait there is nothing to ask.
+        if timeout == 0 and not poller.interest:
+            check_signals()
+        else:
+            self._poll(timeout)
+
+        # 3. Timers that are due take their place behind what the poller found.
+        if len(timers):
+            now = self._now_ns()
+            timer = timers.pop_due(now)
+            while timer is not None:
+                timer._scheduled = False
+                timer._heap = None
+                ready.push(timer)
+                if self._probe is not None:
+                    self.emit("timer_fired", timer)
+                timer = timers.pop_due(now)
+
+        # 4. Run what is ready now; what becomes ready meanwhile is for the next iteration.
+        count = len(ready)
+        if self._debug or self._probe is not None:
+            self._run_ready_watched(count)
+        else:
+            self._run_ready(count)
+
+    def _poll(self, timeout: Any) -> None:
+        if self._probe is not None:
+            self.emit("poll_begun", timeout)
+        if timeout != 0:
+            # From here on another thread has to wake us. It pushes first and looks at the flag then; we set the flag first
+            # and look at the queue then: one of the two sees the other.
+            self._asleep = True
+            if len(self._ready):
+                timeout = 0
+        try:
+            self._poller.poll(timeout)
+        finally:
+            self._asleep = False
+        if self._probe is not None:
+            self.emit("poll_done", len(self._ready))
+
+    def _run_ready(self, count: int) -> None:
+        """Run *count* entries: the only place where callbacks are called and tasks are stepped."""
+        ready = self._ready
+        entry = None
+        try:
+            while count > 0:
+                try:
+                    while count > 0:
+                        count -= 1
+                        entry = ready.pop()
+                        if self._entered and type(entry) is not Task:
+                            self._leave()
+                        entry.run()
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as exc:
+                    self._entry_failed(entry, exc)
+        finally:
+            if self._entered:
+                self._leave()
+
+    def _run_ready_watched(self, count: int) -> None:
+        """The same with a probe told, or with debug mode's clock on every entry."""
+        ready = self._ready
+        while count > 0 and len(ready):
+            count -= 1
+            entry = ready.pop()
+            is_task = type(entry) is Task
+            began = time.monotonic()
+            if not is_task:
+                self.emit("callback_begun", entry)
+            try:
+                entry.run()
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as exc:
+                self._entry_failed(entry, exc)
+            finally:
+                if self._entered:
+                    self._leave()
+                if not is_task:
+                    self.emit("callback_done", entry)
+            if self._debug and time.monotonic() - began >= self.slow_callback_duration:
+                logger.warning("Executing %s took %.3f seconds", _describe(entry), time.monotonic() - began)
+
+    def _leave(self) -> None:
+        self._entered = False
+        leave_current(self)
+
+    def _entry_failed(self, entry: Any, exc: BaseException) -> None:
+        if isinstance(entry, Task):
+            entry.fail(exc)
+        elif isinstance(entry, Handle):
+            entry._report(exc)
+        else:
+            self.call_exception_handler(
+                {"message": f"Exception in {entry!r}", "exception": exc, "handle": entry}
+            )
+
+    # --- checks --------------------------------------------------------------------------------------------------------
+
+    def _check(self, callback: Any, method: str, in_thread: bool) -> None:
+        """The slow path of every ``call_*``: raise the error that applies, if one does."""
+        self._check_closed()
+        if self._debug:
+            if in_thread:
+                self._check_thread()
+            if iscoroutine(callback) or iscoroutinefunction(callback):
+                raise TypeError(
+                    f"coroutines cannot be used with {method}(): it calls and does not await; use create_task({callback!r})"
+                )
+        if not callable(callback):
+            raise TypeError(f"a callable object was expected by {method}(), got {callback!r}")
+
+    def _check_closed(self) -> None:
+        if self._closed:
+            raise RuntimeError("Event loop is closed")
+
+    def _check_thread(self) -> None:
+        if self._thread_id is not None and self._thread_id != threading.get_ident():
+            raise RuntimeError(
+                "Non-thread-safe operation invoked on an event loop other than the current one: "
+                "from another thread use call_soon_threadsafe() or run_coroutine_threadsafe()"
+            )
+
+    def get_debug(self) -> bool:
+        """True in debug mode."""
+        return self._debug
+
+    def _scheduled_timers(self) -> Iterator[Any]:
+        return (timer for timer in self._timers if not timer._cancelled)
+
+
+def _overrides_time(cls: Any) -> bool:
+    """True if *cls* says itself what time it is."""
+    return cls.time is not LoopCore.time
+
+
+def _due_ns(when: float, own_clock: bool) -> int:
+    if when >= NEVER:
+        return int(NEVER * 1e9)
+    if when <= -NEVER:
+        return 0
+    return int(when * 1e9) + 2 if own_clock else int(when * 1e9)
+
+
+def _describe(entry: Any) -> str:
+    if isinstance(entry, Task):
+        return repr(entry)
+    return _base_events._format_handle(entry)  # type: ignore[attr-defined,no-any-return]

@@ -1,0 +1,44 @@
+from yieldloop.engine._leaf cimport (
+    Outcome,
+    enter_current,
+    iter_send,
+    iter_throw,
+    program_code,
+    program_lasti,
+    run_in_context,
+    swap_current,
+    copy_context,
+)
+from yieldloop.engine.core cimport Core
+from yieldloop.engine.futures cimport Future, Waiter, isfuture
+
+cdef str PENDING
+cdef str CANCELLED
+cdef str FINISHED
+cdef object _CoroutineType
+
+
+cdef class Task(Future):
+    cdef public object _coro
+    cdef public object _context
+    cdef public object _fut_waiter
+    cdef public bint _must_cancel
+    cdef public bint _log_destroy_pending
+    cdef int _cancels
+    cdef object _given_name
+    cdef object _next_error
+    cdef object _site_code
+    cdef long _site_lasti
+
+    cdef int _begin(self, object coro, object loop, object name, object context, bint eager_start) except -1
+    cdef int _make_ready(self, object by) except -1
+    cdef int run(self) except -1
+    cdef int step(self) except -1
+    cdef object woken_by(self, Future future)
+    cdef object _error_of(self, object waited)
+    cdef int _park(self, object yielded) except -1
+    cdef int _finish(self, Outcome outcome) except -1
+    cdef int _refuse(self, str text) except -1
+
+
+cpdef bint iscoroutine(object obj)

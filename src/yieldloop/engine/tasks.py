@@ -1,0 +1,490 @@
+"""Task: drives a coroutine, one step at a time, from one wait to the next.
+
+What lives here: everything between "a coroutine was given" and "the future that stands for it is done". What may not: the queue
+(`core`), the order of steps (`engine.loop`), and everything that is written with ``await``.
+
+A task is at any time one of
+
+    ready    it stands in the ready queue and will be stepped in its turn
+    running  the one being stepped; `current_task()` gives it
+    parked   ``_fut_waiter`` is the future it waits for, which knows it in turn
+    done     its future has a result, an exception, or is cancelled
+
+One step resumes the coroutine once. It ends in a yield (of a future: park; of None: back into the queue; of anything else:
+the error says so, in the coroutine, where it can be fixed) or in the coroutine's end. The ready queue holds the task itself,
+so a step needs no handle and no callback.
+
+A pending task of ours is held by its loop (``Core._tasks``): it cannot be lost by being forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections.abc
+import inspect
+import itertools
+import types
+from asyncio import CancelledError, InvalidStateError
+from asyncio import base_tasks as _base_tasks
+from asyncio import coroutines as _coroutines
+from asyncio import tasks as _stock
+from traceback import FrameSummary, StackSummary
+from typing import Any
+
+from yieldloop.engine._leaf import (
+    Outcome,
+    copy_context,
+    enter_current,
+    iter_send,
+    iter_throw,
+    program_code,
+    program_lasti,
+    run_in_context,
+    skip_globals,
+    swap_current,
+)
+from yieldloop.engine.core import Core
+from yieldloop.engine.futures import Future, Waiter, isfuture
+from yieldloop.engine.running import current_loop
+
+PENDING = "PENDING"
+CANCELLED = "CANCELLED"
+FINISHED = "FINISHED"
+_CoroutineType = types.CoroutineType
+_numbers = itertools.count(1).__next__  # of Task-1, Task-2, …: of this process, as in the standard library
+
+skip_globals(globals())
+
+
+class Task(Future):
+    """A coroutine that runs. The same contract as `asyncio.Task` of Python 3.14, on every Python.
+
+    *coro* is a coroutine, or a PEP 380 generator made by a function marked with `coroutine`. With ``eager_start=True`` and the
+    loop running, the first step is taken here and now. TypeError for anything else.
+    """
+
+    __slots__ = (
+        "_cancels",  # requests by cancel() not taken back by uncancel()
+        "_context",  # the contextvars.Context it runs in
+        "_coro",
+        "_fut_waiter",  # what it waits for; stays set after the wake-up until the step begins
+        "_given_name",  # a str, or the number of a name that nobody has asked for yet
+        "_log_destroy_pending",  # say so if it is destroyed while pending
+        "_must_cancel",  # the next step throws CancelledError
+        "_next_error",  # the next step throws this: the answer to a bad yield
+        "_site_code",  # where it was created: a code object and the instruction in it
+        "_site_lasti",
+    )
+
+    def __init__(
+        self, coro: Any, *, loop: Any = None, name: Any = None, context: Any = None, eager_start: bool = False
+    ) -> None:
+        self._begin(coro, current_loop() if loop is None else loop, name, context, eager_start)
+
+    def _begin(self, coro: Any, loop: Any, name: Any, context: Any, eager_start: bool) -> None:
+        self._open(loop)
+        self._coro = coro
+        self._fut_waiter = None
+        self._must_cancel = False
+        self._log_destroy_pending = True
+        self._cancels = 0
+        self._next_error = None
+        self._given_name = _numbers() if name is None else str(name)
+        self._context = copy_context() if context is None else context
+        self._site_code = program_code()
+        self._site_lasti = program_lasti()
+        if type(coro) is not _CoroutineType and not iscoroutine(coro):
+            self._log_destroy_pending = False
+            raise TypeError(f"a coroutine was expected, got {coro!r}{_why_no_coroutine(coro)}")
+        if self._core is not None:
+            self._core._tasks.add(self)
+            if self._core._probe is not None:
+                self._core.emit("task_created", self)
+        else:
+            _stock._register_task(self)  # type: ignore[arg-type]
+        if eager_start and loop.is_running():
+            self._start_now()
+        else:
+            self._make_ready(None)
+
+    # --- identity ------------------------------------------------------------------------------------------------------
+
+    @property
+    def __class__(self) -> Any:  # isinstance(task, asyncio.Task) holds
+        return asyncio.Task
+
+    def __repr__(self) -> str:
+        return _base_tasks._task_repr(self)  # type: ignore[attr-defined,no-any-return]
+
+    def get_coro(self) -> Any:
+        """The coroutine (None for a task that started eagerly and ended in its first step)."""
+        return self._coro
+
+    def get_context(self) -> Any:
+        """The `contextvars.Context` that the coroutine runs in."""
+        return self._context
+
+    def get_name(self) -> str:
+        """The name; ``Task-N`` if none was given."""
+        if not isinstance(self._given_name, str):
+            self._given_name = f"Task-{self._given_name}"
+        return self._given_name
+
+    def set_name(self, value: Any) -> None:
+        """Name the task ``str(value)``."""
+        self._given_name = str(value)
+
+    @property
+    def _name(self) -> str:
+        return self.get_name()
+
+    @_name.setter
+    def _name(self, value: Any) -> None:
+        self._given_name = str(value)
+
+    def get_stack(self, *, limit: int | None = None) -> Any:
+        """The frames of the coroutine: where it is parked, or the traceback's if it failed, at most *limit* of them."""
+        return _base_tasks._task_get_stack(self, limit)  # type: ignore[attr-defined]
+
+    def print_stack(self, *, limit: int | None = None, file: Any = None) -> None:
+        """Print what `get_stack` gives, like a traceback, to *file* (default: standard error)."""
+        _base_tasks._task_print_stack(self, limit, file)  # type: ignore[attr-defined]
+
+    @property
+    def created_at(self) -> Any:
+        """Where the task was created: a `traceback.FrameSummary`, or None if no Python code did it."""
+        code = self._site_code
+        if code is None:
+            return None
+        line = code.co_firstlineno
+        for i, (first, _, _, _) in enumerate(code.co_positions()):
+            if i * 2 == self._site_lasti:
+                line = first or line
+                break
+        return FrameSummary(code.co_filename, line, code.co_name, lookup_line=False)
+
+    # --- settling is the coroutine's ------------------------------------------------------------------------------------
+
+    def set_result(self, result: Any) -> None:
+        raise RuntimeError("Task does not support set_result operation")
+
+    def set_exception(self, exception: Any) -> None:
+        raise RuntimeError("Task does not support set_exception operation")
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Ask the coroutine to end: CancelledError is raised where it stands, at its next step.
+
+        Returns False if the task is done. The coroutine may refuse by catching it; each request counts in `cancelling`.
+        """
+        self._log_tb = False
+        if self._state is not PENDING:
+            return False
+        self._cancels += 1
+        waited = self._fut_waiter
+        if waited is not None and waited.cancel(msg=msg):
+            return True  # the future wakes us, cancelled
+        self._must_cancel = True
+        self._cancel_message = msg
+        return True
+
+    def cancelling(self) -> int:
+        """The number of requests to cancel that were not taken back."""
+        return self._cancels
+
+    def uncancel(self) -> int:
+        """Take one request to cancel back; returns how many remain. At none left, a request not yet delivered is dropped."""
+        if self._cancels > 0:
+            self._cancels -= 1
+            if self._cancels == 0:
+                self._must_cancel = False
+        return self._cancels
+
+    @property
+    def _num_cancels_requested(self) -> int:
+        return self._cancels
+
+    # --- running -------------------------------------------------------------------------------------------------------
+
+    def _make_ready(self, by: Any) -> None:
+        core = self._core
+        if core is not None:
+            core._ready.push(self)
+        else:
+            self._loop.call_soon(self._run_on_other_loop, context=self._context)
+
+    def run(self) -> None:
+        core = self._core
+        enter_current(core, self)
+        core._entered = True
+        if core._probe is not None:
+            core.emit("task_stepped", self)
+        run_in_context(self._context, self)
+
+    def _run_on_other_loop(self) -> None:
+        """A step on a loop that is not ours: it calls, inside our context, what it takes for a callback."""
+        previous = swap_current(self._loop, self)
+        try:
+            self.step()
+        finally:
+            swap_current(self._loop, previous)
+
+    def _start_now(self) -> None:
+        """The first step, taken by whoever creates the task."""
+        previous = swap_current(self._loop, self)
+        try:
+            if self._core is not None and self._core._probe is not None:
+                self._core.emit("task_stepped", self)
+            run_in_context(self._context, self)
+        finally:
+            swap_current(self._loop, previous)
+        if self._state is not PENDING:
+            self._coro = None
+
+    def step(self) -> None:
+        """Resume the coroutine once. Runs inside the task's context, as the current task."""
+        if self._state is not PENDING:
+            raise InvalidStateError(f"a task that is done cannot be stepped: {self!r}")
+        error = None
+        waited = self._fut_waiter
+        if waited is not None:
+            self._fut_waiter = None
+            if type(waited) is not Future or waited._exception is not None or waited._state is not FINISHED:
+                error = self._error_of(waited)
+        elif self._next_error is not None:
+            error = self._next_error
+            self._next_error = None
+        if self._must_cancel:
+            if not isinstance(error, CancelledError):
+                error = self._make_cancelled_error()
+            self._must_cancel = False
+        if error is None:
+            got = iter_send(self._coro, None)
+        else:
+            got = iter_throw(self._coro, error)
+        if type(got) is Outcome:
+            self._finish(got)
+        else:
+            self._park(got)
+
+    def _error_of(self, waited: Any) -> Any:
+        """What the future we waited for raises, to be thrown into the coroutine; None if it has a result."""
+        try:
+            waited.result()
+        except BaseException as exc:
+            return exc
+        return None
+
+    def wakeup(self, future: Any) -> None:
+        """The wake-up as a done-callback, for futures that are not ours."""
+        if self._core is not None and self._core._probe is not None:
+            self._core.emit("task_woken", self, future)
+        previous = swap_current(self._loop, self)
+        try:
+            self.step()
+        finally:
+            swap_current(self._loop, previous)
+
+    def woken_by(self, future: Any) -> None:
+        core = self._core
+        if core is None:
+            self._loop.call_soon(self._run_on_other_loop, context=self._context)
+            return
+        core._ready.push(self)
+        if core._probe is not None:
+            core.emit("task_woken", self, future)
+
+    def _park(self, yielded: Any) -> None:
+        """The coroutine yielded: find out what it waits for."""
+        core = self._core
+        if type(yielded) is Future or type(yielded) is Task:
+            self._park_on(yielded)
+        elif yielded is None:
+            self._make_ready(None)  # a bare yield: only the turn is given up
+            if core is not None and core._probe is not None:
+                core.emit("task_parked", self, None)
+        else:
+            self._park_on_foreign(yielded)
+
+    def _park_on(self, future: Any) -> None:
+        if not future._asyncio_future_blocking:
+            self._refuse(f"yield was used instead of yield from in task {self!r} with {future!r}")
+        elif future._loop is not self._loop:
+            self._refuse(_other_loop_text(self, future))
+        elif future is self:
+            self._refuse(f"Task cannot await on itself: {self!r}")
+        else:
+            future._asyncio_future_blocking = False
+            self._fut_waiter = future
+            future.add_waiter(self)
+            if self._must_cancel and future.cancel(msg=self._cancel_message):
+                self._must_cancel = False
+            if self._core is not None and self._core._probe is not None:
+                self._core.emit("task_parked", self, future)
+
+    def _park_on_foreign(self, yielded: Any) -> None:
+        """Anything but a plain future of ours: a subclass, a stock future, a look-alike, or a mistake."""
+        blocking = getattr(yielded, "_asyncio_future_blocking", None)
+        if blocking is None:
+            self._refuse(_bad_yield_text(self, yielded))
+            return
+        loop = yielded.get_loop() if hasattr(yielded, "get_loop") else getattr(yielded, "_loop", None)
+        if loop is not self._loop:
+            self._refuse(_other_loop_text(self, yielded))
+        elif not blocking:
+            self._refuse(f"yield was used instead of yield from in task {self!r} with {yielded!r}")
+        elif yielded is self:
+            self._refuse(f"Task cannot await on itself: {self!r}")
+        else:
+            yielded._asyncio_future_blocking = False
+            yielded.add_done_callback(self.wakeup, context=self._context)
+            self._fut_waiter = yielded
+            if self._must_cancel and yielded.cancel(msg=self._cancel_message):
+                self._must_cancel = False
+            if self._core is not None and self._core._probe is not None:
+                self._core.emit("task_parked", self, yielded)
+
+    def _refuse(self, text: str) -> None:
+        """Answer a bad yield in the coroutine, at its next step, where the traceback shows the line."""
+        self._next_error = RuntimeError(text)
+        self._make_ready(None)
+
+    def _finish(self, outcome: Any) -> None:
+        error = outcome.error
+        if error is None:
+            if self._must_cancel:  # cancelled by itself after its last wait
+                self._must_cancel = False
+                self._settle(CANCELLED)
+            else:
+                self._result = outcome.value
+                self._settle(FINISHED)
+        elif isinstance(error, CancelledError):
+            self._cancelled_exc = error  # for the one who awaits: with its traceback
+            self._cancel_message = None
+            self._settle(CANCELLED)
+        else:
+            self._exception = error
+            self._exception_tb = error.__traceback__
+            self._settle(FINISHED)
+            self._log_tb = True
+        core = self._core
+        if core is not None:
+            core._tasks.discard(self)
+            if core._probe is not None:
+                core.emit("task_done", self)
+        else:
+            _stock._unregister_task(self)  # type: ignore[arg-type]
+        if error is not None and isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise error
+
+    def fail(self, error: BaseException) -> None:
+        """End with *error*, which came from the machinery around the step (a context that cannot be entered)."""
+        if self._state is PENDING:
+            self._finish(Outcome(None, error))
+
+    def __del__(self) -> None:
+        if self._state is PENDING and self._log_destroy_pending:
+            context = {"task": self, "message": "Task was destroyed but it is pending!"}
+            if self._source_traceback:
+                context["source_traceback"] = self._source_traceback
+            self._loop.call_exception_handler(context)
+        elif self._log_tb:
+            context = {"message": "Task exception was never retrieved", "exception": self._exception, "future": self}
+            site = self.created_at
+            if self._source_traceback:
+                context["source_traceback"] = self._source_traceback
+            elif site is not None:
+                context["source_traceback"] = StackSummary.from_list([site])
+            self._loop.call_exception_handler(context)
+
+
+def _other_loop_text(task: Any, future: Any) -> str:
+    return (
+        f"Task {task!r} got Future {future!r} attached to a different loop: a future belongs to the loop that made it; "
+        "make it inside the running loop, or hand the result over by run_coroutine_threadsafe() or wrap_future()"
+    )
+
+
+def _bad_yield_text(task: Any, yielded: Any) -> str:
+    if inspect.isgenerator(yielded):
+        return f"yield was used instead of yield from for generator in task {task!r} with {yielded!r}"
+    return (
+        f"Task got bad yield: {yielded!r} in task {task!r}: the loop expects a future (by `await` or `yield from`) or a bare "
+        "`yield`; was this awaitable written for another library (trio, curio)?"
+    )
+
+
+def _why_no_coroutine(obj: Any) -> str:
+    if inspect.isgenerator(obj):
+        return ": a plain generator; mark its function with @yieldloop.coroutine, or make it `async def`"
+    if inspect.iscoroutinefunction(obj) or inspect.isgeneratorfunction(obj):
+        return f": a function, not what it returns; call it: {getattr(obj, '__name__', 'f')}(...)"
+    if inspect.isasyncgen(obj):
+        return ": an async generator; iterate over it with `async for` in a coroutine"
+    if isfuture(obj) or isinstance(obj, collections.abc.Awaitable):
+        return ": an awaitable that is no coroutine; use ensure_future(), or await it in a coroutine"
+    return ""
+
+
+# --- what a task can drive ---------------------------------------------------------------------------------------------
+
+_MARKED = inspect.CO_ITERABLE_COROUTINE
+_known_types: set[type] = {types.CoroutineType}  # types that passed the slow check below; bounded
+
+
+def iscoroutine(obj: Any) -> bool:
+    """True for a coroutine object, or for a generator made by a function marked with `coroutine`."""
+    if type(obj) in _known_types:
+        return True
+    if isinstance(obj, types.GeneratorType):
+        return bool(obj.gi_code.co_flags & _MARKED)
+    if isinstance(obj, collections.abc.Coroutine):
+        if len(_known_types) < 100:
+            _known_types.add(type(obj))
+        return True
+    return False
+
+
+def iscoroutinefunction(func: Any) -> bool:
+    """True for a function that returns a coroutine when called: ``async def``, or marked with `coroutine`."""
+    if inspect.iscoroutinefunction(func) or getattr(func, "_is_coroutine", None) is _IS_COROUTINE:
+        return True
+    code = getattr(func, "__code__", None)
+    return code is not None and bool(code.co_flags & _MARKED) and inspect.isgeneratorfunction(func)
+
+
+_IS_COROUTINE = getattr(_coroutines, "_is_coroutine", None) or object()
+
+
+def coroutine(func: Any) -> Any:
+    """Mark a generator function as a coroutine function (PEP 380, as in Python 3.4 to 3.10): ``yield from`` waits.
+
+    Such a coroutine can be awaited by a native one, and can itself ``yield from`` native ones. A plain function is wrapped:
+    what it returns is waited for if it can be.
+    """
+    if inspect.iscoroutinefunction(func):
+        return func
+    if not callable(func):
+        raise TypeError(f"@coroutine marks a generator function, not {func!r}")
+    return types.coroutine(func)
+
+
+# --- registers ---------------------------------------------------------------------------------------------------------
+
+current_task = _stock.current_task
+all_tasks = _stock.all_tasks
+
+
+def create_eager_task_factory(custom_task_constructor: Any) -> Any:
+    """A task factory for `loop.set_task_factory` whose tasks take their first step when they are created.
+
+    *custom_task_constructor* takes ``(coro, *, loop, name, context, eager_start)`` and more keywords that pass through.
+    """
+
+    def factory(loop: Any, coro: Any, *, eager_start: bool = True, **kwargs: Any) -> Any:
+        return custom_task_constructor(coro, loop=loop, eager_start=eager_start, **kwargs)
+
+    factory._takes_all_keywords = True  # type: ignore[attr-defined]
+    return factory
+
+
+eager_task_factory = create_eager_task_factory(Task)

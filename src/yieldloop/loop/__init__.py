@@ -1,0 +1,40 @@
+"""Level 5: the asyncio face of the loop.
+
+`EventLoop` is put together here from the parts beside this file, each of which is one concern. Scheduling is the engine's.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from yieldloop.engine._leaf import skip_globals
+from yieldloop.loop.fds import FdMixin
+from yieldloop.loop.net import NetMixin
+from yieldloop.loop.signals import SignalMixin
+from yieldloop.loop.sock import SockMixin
+from yieldloop.pollers import from_selector, new_poller
+
+skip_globals(globals())
+
+
+class EventLoop(SockMixin, NetMixin, FdMixin, SignalMixin):
+    """An `asyncio.AbstractEventLoop` on the engine.
+
+    *poller* is ``"epoll"``, ``"poll"``, ``"select"``, ``"kqueue"``, a poller object, or a `selectors` object of the same kernel
+    interface; by default ``YIELDLOOP_POLLER`` decides, else the best that the system has. *clock* is an object whose ``time()``
+    gives seconds, instead of the machine's monotonic clock.
+    """
+
+    def __init__(self, selector: Any = None, *, poller: Any = None, clock: Any = None) -> None:
+        if poller is None and selector is not None:
+            poller = from_selector(selector)
+        elif poller is None or isinstance(poller, str):
+            poller = new_poller(poller)
+        self._transports: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        super().__init__(poller, clock)
+
+
+def new_event_loop() -> EventLoop:
+    """A new loop with the default poller."""
+    return EventLoop()

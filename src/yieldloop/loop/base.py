@@ -1,0 +1,444 @@
+"""The loop's life: run, stop, close; what it says when something went wrong; threads to hand work to.
+
+What lives here: the parts of the asyncio face that need no file descriptor. What may not: scheduling (`engine.loop`).
+Interpreted: none of this is on the way of a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import inspect
+import os
+import sys
+import threading
+import warnings
+import weakref
+from asyncio.base_events import _run_until_complete_cb  # anyio looks for this very function to find the root task
+from typing import Any
+
+from yieldloop.engine._leaf import skip_globals
+from yieldloop.engine.core import logger
+from yieldloop.engine.futures import Future, isfuture, loop_of
+from yieldloop.engine.loop import LoopCore
+from yieldloop.engine.running import _get_running_loop, _set_running_loop
+from yieldloop.engine.tasks import iscoroutine, iscoroutinefunction
+from yieldloop.loop.registry import register_loop
+
+skip_globals(globals())
+
+NAME_BEFORE_START = sys.version_info >= (3, 13, 3)  # from then on a task factory gets every keyword, the name included
+
+
+def _debug_by_default() -> bool:
+    return sys.flags.dev_mode or (not sys.flags.ignore_environment and bool(os.environ.get("PYTHONASYNCIODEBUG")))
+
+
+class BaseLoop(LoopCore, asyncio.AbstractEventLoop):
+    """Life, errors and threads of a loop. ``loop.EventLoop`` is the whole."""
+
+    def __init__(self, poller: Any, clock: Any = None) -> None:
+        LoopCore.__init__(self, poller, clock)
+        self._exception_handler: Any = None
+        self._current_handle: Any = None  # the standard library's default handler reads it
+        self._default_executor: Any = None
+        self._executor_shutdown_called = False
+        self._asyncgens: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._asyncgens_shutdown_called = False
+        self._coroutine_origin_tracking_enabled = False
+        self._coroutine_origin_tracking_saved_depth: int | None = None
+        self._pid = os.getpid()
+        register_loop(self)
+        self.set_debug(_debug_by_default())
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} poller={type(self._poller).__name__} running={self.is_running()} "
+            f"closed={self.is_closed()} debug={self.get_debug()} ready={len(self._ready)} "
+            f"timers={len(self._timers)} tasks={len(self._tasks)}>"
+        )
+
+    def statistics(self) -> dict[str, Any]:
+        """What the loop holds now: counts of ready entries, timers, tasks that are not done, armed file descriptors."""
+        return {
+            "ready": len(self._ready),
+            "timers": sum(1 for _ in self._scheduled_timers()),
+            "tasks": len(self._tasks),
+            "armed": self._poller.interest,
+            "poller": type(self._poller).__name__,
+        }
+
+    # --- running -------------------------------------------------------------------------------------------------------
+
+    def _check_running(self) -> None:
+        if self.is_running():
+            raise RuntimeError("This event loop is already running")
+        if _get_running_loop() is not None:
+            raise RuntimeError("Cannot run the event loop while another loop is running")
+
+    def run_forever(self) -> None:
+        """Run iterations until `stop` is called. RuntimeError if a loop runs in this thread already."""
+        self._check_closed()
+        self._check_running()
+        self._check_fork()
+        self._look_at_clock()
+        self._set_coroutine_origin_tracking(self._debug)
+        hooks = sys.get_asyncgen_hooks()
+        try:
+            self._thread_id = threading.get_ident()
+            sys.set_asyncgen_hooks(firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook)
+            _set_running_loop(self)
+            self._begin_run()
+            run_once = self._run_once if type(self)._run_once is not BaseLoop._run_once else self._iterate
+            while True:
+                run_once()
+                if self._stopping:
+                    break
+        finally:
+            self._stopping = False
+            self._thread_id = None
+            _set_running_loop(None)
+            self._end_run()
+            self._set_coroutine_origin_tracking(False)
+            sys.set_asyncgen_hooks(*hooks)
+
+    def _begin_run(self) -> None:
+        """A run begins, in this thread (a mixin hangs signals in here)."""
+
+    def _end_run(self) -> None:
+        """The run is over."""
+
+    def _run_once(self) -> None:
+        """One iteration. Tools that bring their own time override this."""
+        self._iterate()
+
+    def run_until_complete(self, future: Any) -> Any:
+        """Run until *future* (or a task made of that coroutine or awaitable) is done; returns its result or raises.
+
+        RuntimeError if the loop was stopped before that.
+        """
+        self._check_closed()
+        self._check_running()
+        new_task = not isfuture(future)
+        future = self._as_future(future)
+        if new_task:
+            future._log_destroy_pending = False  # if the loop stops early, the error below says it
+        future.add_done_callback(_run_until_complete_cb)
+        try:
+            self.run_forever()
+        except BaseException:
+            if new_task and future.done() and not future.cancelled():
+                future.exception()  # the caller sees what was raised here: do not report it again
+            raise
+        finally:
+            future.remove_done_callback(_run_until_complete_cb)
+        if not future.done():
+            raise RuntimeError("Event loop stopped before Future completed.")
+        return future.result()
+
+    def _as_future(self, awaitable: Any) -> Any:
+        if isfuture(awaitable):
+            if loop_of(awaitable) is not self:
+                raise ValueError("The future belongs to a different loop than the one specified as the loop argument")
+            return awaitable
+        if iscoroutine(awaitable):
+            return self._root_task(awaitable)
+        if inspect.isawaitable(awaitable):
+            return self._root_task(_await(awaitable))
+        raise TypeError(f"An asyncio.Future, a coroutine or an awaitable is required, not {awaitable!r}")
+
+    def _root_task(self, coro: Any) -> Any:
+        try:
+            return self.create_task(coro)
+        except BaseException:
+            coro.close()
+            raise
+
+    def stop(self) -> None:
+        """End the run after the iteration in which this is called (or the next, if called from outside)."""
+        self._stopping = True
+
+    def is_running(self) -> bool:
+        """True while `run_forever` runs."""
+        return self._thread_id is not None
+
+    def is_closed(self) -> bool:
+        """True after `close`."""
+        return self._closed
+
+    def close(self) -> None:
+        """Give everything back. What was scheduled is dropped. Closing twice is allowed; RuntimeError while running."""
+        if self.is_running():
+            raise RuntimeError("Cannot close a running event loop")
+        if self._closed:
+            return
+        if self._debug:
+            logger.debug("Close %r", self)
+        self._closed = True
+        self._release()
+        self._ready.clear()
+        self._timers.clear()
+        self._executor_shutdown_called = True
+        executor, self._default_executor = self._default_executor, None
+        if executor is not None:
+            executor.shutdown(wait=False)
+
+    def _release(self) -> None:
+        """Close what the loop opened."""
+        self._poller.close()
+
+    def __del__(self, _warn: Any = warnings.warn) -> None:
+        if not getattr(self, "_closed", True):
+            _warn(f"unclosed event loop {self!r}", ResourceWarning, source=self)
+            if not self.is_running():
+                self.close()
+
+    def _check_fork(self) -> None:
+        """In a forked child the kernel's objects are still the parent's."""
+        if self._pid != os.getpid():
+            raise RuntimeError(
+                f"this event loop was made in process {self._pid} and cannot run in its forked child {os.getpid()}: "
+                "make a new loop after the fork (asyncio.run does)"
+            )
+
+    # --- debugging -----------------------------------------------------------------------------------------------------
+
+    def set_debug(self, enabled: bool) -> None:
+        """Debug mode: checks of threads, creation tracebacks, slow callbacks."""
+        self._debug = bool(enabled)
+        if self.is_running():
+            self.call_soon_threadsafe(self._set_coroutine_origin_tracking, self._debug)
+
+    def _set_coroutine_origin_tracking(self, enabled: bool) -> None:
+        if bool(enabled) == self._coroutine_origin_tracking_enabled:
+            return
+        if enabled:
+            self._coroutine_origin_tracking_saved_depth = sys.get_coroutine_origin_tracking_depth()
+            sys.set_coroutine_origin_tracking_depth(10)
+        else:
+            sys.set_coroutine_origin_tracking_depth(self._coroutine_origin_tracking_saved_depth or 0)
+        self._coroutine_origin_tracking_enabled = bool(enabled)
+
+    # --- errors --------------------------------------------------------------------------------------------------------
+
+    def set_exception_handler(self, handler: Any) -> None:
+        """Call ``handler(loop, context)`` for errors that nobody can catch; None restores the default, which logs."""
+        if handler is not None and not callable(handler):
+            raise TypeError(f"A callable object or None is expected, got {handler!r}")
+        self._exception_handler = handler
+
+    def get_exception_handler(self) -> Any:
+        """The handler that was set, or None."""
+        return self._exception_handler
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """Log *context* at level ERROR to the logger ``asyncio``."""
+        asyncio.BaseEventLoop.default_exception_handler(self, context)  # type: ignore[arg-type]
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Report *context* (key ``message``, perhaps ``exception``, ``future``, ``task``, ``handle``, …)."""
+        if self._exception_handler is None:
+            self._report_by_default(context, "Exception in default exception handler")
+            return
+        try:
+            thing = context.get("task") or context.get("future") or context.get("handle")
+            inside = thing.get_context() if thing is not None and hasattr(thing, "get_context") else None
+            if inside is not None and hasattr(inside, "run"):
+                inside.run(self._exception_handler, self, context)
+            else:
+                self._exception_handler(self, context)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            told = {"message": "Unhandled error in exception handler", "exception": exc, "context": context}
+            self._report_by_default(
+                told, "Exception in default exception handler while handling an unexpected error in custom exception handler"
+            )
+
+    def _report_by_default(self, context: dict[str, Any], message: str) -> None:
+        try:
+            self.default_exception_handler(context)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException:
+            logger.error(message, exc_info=True)
+
+    # --- tasks ---------------------------------------------------------------------------------------------------------
+
+    def set_task_factory(self, factory: Any) -> None:
+        """Make tasks by ``factory(loop, coro, **keywords)``; None restores the default."""
+        if factory is not None and not callable(factory):
+            raise TypeError(f"task factory must be a callable or None, got {factory!r}")
+        self._task_factory = factory
+
+    def get_task_factory(self) -> Any:
+        """The task factory that was set, or None."""
+        return self._task_factory
+
+    def _task_by_factory(self, coro: Any, name: Any, context: Any, eager_start: Any) -> Any:
+        factory = self._task_factory
+        keywords = {} if context is None else {"context": context}
+        everything = NAME_BEFORE_START or getattr(factory, "_takes_all_keywords", False)
+        if everything:
+            if name is not None or sys.version_info >= (3, 13, 3):
+                keywords["name"] = name
+            if sys.version_info >= (3, 13, 3):
+                keywords["context"] = context
+        if eager_start is not None and (sys.version_info >= (3, 14) or getattr(factory, "_takes_all_keywords", False)):
+            keywords["eager_start"] = eager_start
+        task = factory(self, coro, **keywords)
+        if name is not None and not everything and hasattr(task, "set_name"):
+            task.set_name(name)
+        return task
+
+    # --- threads -------------------------------------------------------------------------------------------------------
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+        """Call ``func(*args)`` in *executor* (None: the default thread pool); returns a future for its result."""
+        self._check_closed()
+        if self._debug:
+            self._check_callback_for_thread(func)
+        if executor is None:
+            executor = self._executor()
+        if self._probe is not None:
+            self.emit("handed_to_thread", func)
+        return self._wrap(executor.submit(func, *args))
+
+    def _check_callback_for_thread(self, func: Any) -> None:
+        if iscoroutine(func) or iscoroutinefunction(func):
+            raise TypeError(f"coroutines cannot be used with run_in_executor(): {func!r} would never be awaited there")
+        if not callable(func):
+            raise TypeError(f"a callable object was expected by run_in_executor(), got {func!r}")
+
+    def _executor(self) -> Any:
+        if self._executor_shutdown_called:
+            raise RuntimeError("Executor shutdown has been called")
+        if self._default_executor is None:
+            self._default_executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="asyncio")
+        return self._default_executor
+
+    def _wrap(self, job: concurrent.futures.Future[Any]) -> Any:
+        """A future of this loop that follows *job*; cancelling it cancels the job if that has not begun."""
+        future = self.create_future()
+
+        def deliver() -> None:
+            if future.done():
+                return
+            if job.cancelled():
+                future.cancel()
+            elif (error := job.exception()) is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(job.result())
+
+        def job_done(_: Any) -> None:
+            if not self._closed:
+                try:
+                    self.call_soon_threadsafe(deliver)
+                except RuntimeError:  # closed in between: nobody is left to be told
+                    pass
+
+        def future_done(_: Any) -> None:
+            if future.cancelled():
+                job.cancel()
+
+        future.add_done_callback(future_done)
+        job.add_done_callback(job_done)
+        return future
+
+    def set_default_executor(self, executor: Any) -> None:
+        """Use *executor* (a ThreadPoolExecutor) where `run_in_executor` is given None."""
+        if not isinstance(executor, concurrent.futures.ThreadPoolExecutor):
+            raise TypeError(f"executor must be ThreadPoolExecutor instance, not {executor!r}")
+        self._default_executor = executor
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait until the default executor's threads have ended, for at most *timeout* s (then warn and leave them)."""
+        self._executor_shutdown_called = True
+        executor = self._default_executor
+        if executor is None:
+            return
+        ended = self.create_future()
+        thread = threading.Thread(target=self._end_executor, args=(executor, ended))
+        thread.start()
+        timer = None if timeout is None else self.call_later(timeout, _cancel_pending, ended)
+        try:
+            await ended
+        except asyncio.CancelledError:
+            if timer is None or not timer.cancelled() and timer.when() > self.time():
+                raise
+            warnings.warn(
+                f"The executor did not finishing joining its threads within {timeout} seconds.", RuntimeWarning, stacklevel=2
+            )
+            executor.shutdown(wait=False)
+        else:
+            thread.join()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _end_executor(self, executor: Any, ended: Any) -> None:
+        error: BaseException | None = None
+        try:
+            executor.shutdown(wait=True)
+        except Exception as exc:
+            error = exc
+        if not self.is_closed():
+            try:
+                self.call_soon_threadsafe(_settle, ended, error)
+            except RuntimeError:  # closed in between
+                pass
+
+    # --- async generators ----------------------------------------------------------------------------------------------
+
+    def _asyncgen_firstiter_hook(self, agen: Any) -> None:
+        if self._asyncgens_shutdown_called:
+            warnings.warn(
+                f"asynchronous generator {agen!r} was scheduled after loop.shutdown_asyncgens() call",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+        self._asyncgens.add(agen)
+
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        self._asyncgens.discard(agen)
+        if not self._closed:
+            self.call_soon_threadsafe(self.create_task, agen.aclose())
+
+    async def shutdown_asyncgens(self) -> None:
+        """Close every async generator that was begun and not finished. What they raise is reported."""
+        self._asyncgens_shutdown_called = True
+        closing = list(self._asyncgens)
+        self._asyncgens.clear()
+        if not closing:
+            return
+        results = await asyncio.gather(*[agen.aclose() for agen in closing], return_exceptions=True)
+        for agen, result in zip(closing, results, strict=True):
+            if isinstance(result, Exception):
+                self.call_exception_handler(
+                    {
+                        "message": f"an error occurred during closing of asynchronous generator {agen!r}",
+                        "exception": result,
+                        "asyncgen": agen,
+                    }
+                )
+
+
+async def _await(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def _cancel_pending(future: Future) -> None:
+    if not future.done():
+        future.cancel()
+
+
+def _settle(future: Future, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+

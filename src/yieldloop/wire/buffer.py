@@ -1,0 +1,358 @@
+"""The bytes that a stream has received and nobody has read yet.
+
+What lives here: `StreamBuffer`: feed at one end, take at the other, look for separators in between.
+What may not: a limit's policy (who is paused, what error is raised), futures, the loop: `aio/streams.py` has those.
+
+How it is laid out. Received pieces are kept as they came, not poured into one bytearray:
+
+    head     b'GET / HTTP/1.1\\r\\nHost: x\\r\\n'   the piece being read
+                             ^ pos                 all before it has been taken
+    tail     [b'...', b'...', bytearray(...)]      the pieces after it, oldest first
+
+A read that lies inside the head is one slice; a read that is the whole head is the head itself, without a copy; a read
+across pieces is one join. A bytearray, as one would write it first, copies each byte on its way in and on its way out,
+and moves what is left whenever it shrinks to half.
+
+Rules for the editor:
+1. When `size` is 0 the head is b'' and the tail is empty, so that an idle connection holds no memory of its last message.
+2. The tail never holds an empty piece; only its last piece may be a bytearray (it gathers small pieces, see SMALL).
+3. A search that failed has looked at everything and leaves a mark (`scan_*`); the next search for the same separators
+   goes on from the mark. Whoever takes bytes drops the mark: positions counted from the front have moved.
+"""
+from collections import deque
+
+__all__ = ('StreamBuffer',)
+
+# A piece smaller than this is copied to the gathering bytearray at the tail's end: a bytes object costs 33 bytes and a
+# place in the deque, so a peer that sends single bytes would otherwise make us hold forty times of what it sent.
+SMALL = 1024
+
+# The gathering bytearray is left alone from this size on. It is copied once more when it becomes the head.
+GATHER = 16 * 1024
+
+# `trim()` gives back the taken part of a head from this size on; below it the copy is not worth the bytes.
+TRIM = 4 * 1024
+
+# The separators of a line, in the form in which `find` wants them.
+LINE = (b'\n',)
+
+
+class StreamBuffer:
+    """Received bytes: `feed` appends, the `take*` and `read*` methods consume from the front.
+
+    Feeding and taking cost O(1) amortised a byte, whatever the sizes of the pieces. It compares equal to any bytes-like
+    object of the same content and answers `len()`, `bytes()`, slices, `startswith`, `find`-like questions as a bytearray
+    does, because programs look at `StreamReader._buffer` as if it were one.
+    """
+
+    __slots__ = ('head', 'pos', 'size', 'tail', 'matched',
+                 'scan_for', 'scan_done', 'scan_piece', 'scan_pos', 'scan_window')
+
+    def __init__(self):
+        self.head = b''         # the piece being read; bytes, never a bytearray
+        self.pos = 0            # 0 <= pos < len(head), or both are 0: the first byte of the head that is not yet taken
+        self.size = 0           # bytes fed and not taken: len(head) - pos + the lengths of the tail's pieces
+        self.tail = deque()     # the pieces after the head, none empty
+        self.matched = 0        # length of the separator that the last successful find() met
+        self.scan_for = None    # separators of the last search that failed, or None: no mark
+        self.scan_done = 0      # unread bytes before the mark; no separator ends among them
+        self.scan_piece = 0     # the piece that the mark is in: 0 the head, k the tail's k-1
+        self.scan_pos = 0       # the mark's place in that piece
+        self.scan_window = b''  # last bytes before the mark, as many as an unfinished separator can have there
+
+    # ---- in
+
+    def feed(self, data):
+        """Append `data` (bytes-like). Bytes are kept without a copy; anything that can change under us is copied.
+
+        Raises TypeError for what is not bytes-like. A reused receive buffer may be fed as a memoryview slice.
+        """
+        if type(data) is bytes:
+            piece = data
+        else:
+            # Through a memoryview, since bytes(5) would quietly be five zeros.
+            piece = bytes(memoryview(data))
+        length = len(piece)
+        if length == 0:
+            return
+        if self.size == 0:
+            self.head = piece
+        elif length >= SMALL:
+            self.tail.append(piece)
+        else:
+            self._gather(piece)
+        self.size += length
+
+    def _gather(self, piece):
+        """Append a small piece to the last piece of the tail if that one gathers, else begin to gather."""
+        tail = self.tail
+        if tail:
+            last = tail[-1]
+            if type(last) is bytearray and len(last) < GATHER:
+                last += piece
+                return
+        tail.append(bytearray(piece))
+
+    # ---- out
+
+    def take(self, n):
+        """Consume exactly `n` bytes and return them. Raises ValueError if there are fewer, or if `n` is negative."""
+        if n < 0 or n > self.size:
+            raise ValueError(f'cannot take {n!r} bytes from a buffer of {self.size}: ask `size` first')
+        return self._take(n)
+
+    def _take(self, n):
+        """take() for callers that know 0 <= n <= size."""
+        head = self.head
+        start = self.pos
+        end = start + n
+        self.scan_for = None
+        if end < len(head):
+            self.pos = end
+            self.size -= n
+            return head[start:end]
+        if end == len(head):
+            piece = head[start:end]
+            self.size -= n
+            self._next_piece()
+            return piece
+        return self._take_across(n)
+
+    def _next_piece(self):
+        """The head is used up: the oldest piece of the tail becomes the head."""
+        self.pos = 0
+        if self.tail:
+            piece = self.tail.popleft()
+            self.head = piece if type(piece) is bytes else bytes(piece)
+        else:
+            self.head = b''
+
+    def _take_across(self, n):
+        """_take() for more than what the head has left: one join, without copying the pieces first."""
+        parts = [memoryview(self.head)[self.pos:]]
+        missing = n - (len(self.head) - self.pos)
+        while missing > 0:
+            self._next_piece()
+            length = len(self.head)
+            if length > missing:
+                parts.append(memoryview(self.head)[:missing])
+                self.pos = missing
+                missing = 0
+            else:
+                parts.append(self.head)
+                missing -= length
+                if missing == 0:
+                    self._next_piece()
+        self.size -= n
+        return b''.join(parts)
+
+    def read(self, n):
+        """Consume up to `n` bytes (n >= 0) and return them; b'' if there are none."""
+        if n >= self.size:
+            return self._take(self.size)
+        return self._take(n)
+
+    def read_exactly(self, n):
+        """Consume `n` bytes (n >= 0) and return them, or return None and consume nothing if fewer are here."""
+        if n > self.size:
+            return None
+        return self._take(n)
+
+    def read_line(self, limit):
+        """Consume and return a line with its b'\\n', or return None and consume nothing.
+
+        None means: no newline is here yet, or the line without its newline is longer than `limit` bytes; `find(LINE)`
+        tells which.
+        """
+        if self.scan_for is not None:
+            return self.read_until(LINE, limit)
+        head = self.head
+        start = self.pos
+        at = head.find(b'\n', start)
+        if at < 0:
+            return self._read_line_across(limit)
+        if at - start > limit:
+            return None
+        # _take(), written out: this is the path of every line that does not cross a piece's end.
+        end = at + 1
+        self.size -= end - start
+        if end < len(head):
+            self.pos = end
+        else:
+            self._next_piece()
+        return head[start:end]
+
+    def _read_line_across(self, limit):
+        """read_line() when the head has no newline: mark it as looked at and go on with the tail."""
+        if not self.tail and self.size == 0:
+            return None
+        self.scan_for = LINE
+        self.scan_done = len(self.head) - self.pos
+        self.scan_piece = 0
+        self.scan_pos = len(self.head)
+        self.scan_window = b''
+        return self.read_until(LINE, limit)
+
+    def read_until(self, separators, limit):
+        """Consume and return the bytes up to and with a separator, or return None and consume nothing.
+
+        `separators` and the meaning of the match: see find(). None means: no separator is here yet, or more than
+        `limit` bytes stand before it.
+        """
+        end = self.find(separators)
+        if end < 0 or end - self.matched > limit:
+            return None
+        return self._take(end)
+
+    # ---- search
+
+    def find(self, separators):
+        """Return how many bytes there are up to the end of the separator that ends first, or -1.
+
+        `separators`: a tuple of non-empty bytes, shortest first. Of two that end at the same byte the shorter one
+        counts. Its length is left in `matched`. Nothing is consumed. What a failed search has looked at is not looked at
+        again by the next search for the same separators.
+        """
+        if self.size == 0:
+            return -1
+        if self.scan_for is None or self.scan_for != separators:
+            self.scan_for = separators
+            self.scan_done = 0
+            self.scan_piece = 0
+            self.scan_pos = self.pos
+            self.scan_window = b''
+        longest = len(separators[len(separators) - 1])
+        pieces = len(self.tail) + 1
+        while True:
+            piece = self.head if self.scan_piece == 0 else self.tail[self.scan_piece - 1]
+            end = self._find_in(piece, separators, longest)
+            if end >= 0:
+                return end
+            self._mark(piece, longest - 1)
+            if self.scan_piece + 1 == pieces:
+                return -1
+            self.scan_piece += 1
+            self.scan_pos = 0
+
+    def _find_in(self, piece, separators, longest):
+        """Search one piece from the mark on, and the seam before it. Return as find() does."""
+        start = self.scan_pos
+        limit = -1      # where the best match so far ends, in the piece
+        for separator in separators:
+            at = piece.find(separator, start)
+            if at >= 0:
+                end = at + len(separator)
+                if limit < 0 or end < limit:
+                    limit = end
+                    self.matched = len(separator)
+        if self.scan_window:
+            # A separator may have begun before the mark. It cannot lie before it as a whole, so it ends in the piece.
+            before = len(self.scan_window)
+            seam = self.scan_window + piece[start:start + longest - 1]
+            for separator in separators:
+                at = seam.find(separator)
+                if at >= 0:
+                    end = at + len(separator) - before + start
+                    if limit < 0 or end < limit or (end == limit and len(separator) < self.matched):
+                        limit = end
+                        self.matched = len(separator)
+        if limit < 0:
+            return -1
+        return self.scan_done + limit - start
+
+    def _mark(self, piece, keep):
+        """Put the mark at the end of `piece`, which has been searched without a match; keep the seam's last bytes."""
+        length = len(piece)
+        fresh = length - self.scan_pos
+        if keep > 0 and fresh > 0:
+            if fresh >= keep:
+                self.scan_window = bytes(piece[length - keep:])
+            else:
+                self.scan_window = (self.scan_window + piece[self.scan_pos:])[-keep:]
+        self.scan_done += fresh
+        self.scan_pos = length
+
+    # ---- housekeeping
+
+    def trim(self):
+        """Give back the taken part of the head's memory if it is the larger part. To be called before a long wait.
+
+        It copies fewer bytes than have been taken since the head arrived, so that it stays O(1) amortised.
+        """
+        head = self.head
+        if self.pos >= TRIM and self.pos * 2 > len(head):
+            if self.scan_piece == 0:
+                self.scan_pos -= self.pos
+            self.head = head[self.pos:]
+            self.pos = 0
+
+    def clear(self):
+        """Forget everything that has not been taken."""
+        self.head = b''
+        self.pos = 0
+        self.size = 0
+        self.tail.clear()
+        self.scan_for = None
+
+    def startswith(self, prefix, start=0):
+        """Tell whether the unread bytes from `start` on begin with `prefix`, as bytes.startswith does."""
+        end = start + len(prefix)
+        if end <= len(self.head) - self.pos:
+            return self.head.startswith(prefix, self.pos + start)
+        return self.peek().startswith(prefix, start)
+
+    def peek(self):
+        """Return a copy of all unread bytes; nothing is consumed. O(size)."""
+        if not self.tail:
+            return self.head[self.pos:]
+        return b''.join([memoryview(self.head)[self.pos:], *self.tail])
+
+    def statistics(self):
+        """Return counts for whoever asks what this buffer holds: unread bytes, pieces, bytes of memory kept."""
+        kept = len(self.head)
+        for piece in self.tail:
+            kept += len(piece)
+        pieces = len(self.tail) + 1 if self.size else 0
+        return {'unread': self.size, 'pieces': pieces, 'kept': kept}
+
+    # ---- the face of a bytearray, for code that reads StreamReader._buffer
+
+    __hash__ = None
+
+    def extend(self, data):
+        """feed(), by bytearray's name."""
+        self.feed(data)
+
+    def __len__(self):
+        return self.size
+
+    def __bool__(self):
+        return self.size != 0
+
+    def __bytes__(self):
+        return self.peek()
+
+    def __iter__(self):
+        return iter(self.peek())
+
+    def __contains__(self, item):
+        return item in self.peek()
+
+    def __eq__(self, other):
+        if isinstance(other, StreamBuffer):
+            return self.peek() == other.peek()
+        if isinstance(other, (bytes, bytearray, memoryview)):
+            return len(other) == self.size and self.peek() == other
+        return NotImplemented
+
+    def __getitem__(self, index):
+        return self.peek()[index]
+
+    def __delitem__(self, index):
+        rest = bytearray(self.peek())
+        del rest[index]
+        self.clear()
+        self.feed(rest)
+
+    def __repr__(self):
+        return f'<StreamBuffer {self.size} bytes in {self.statistics()["pieces"]} pieces>'

@@ -11,7 +11,7 @@ ARGS ?=
 TAG := $(shell $(PYTHON) -c 'import sys, sysconfig; print("%d.%d%s" % (sys.version_info[0], sys.version_info[1], "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""))' 2>/dev/null)
 VENV := .venv/$(or $(TAG),none)
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip --disable-pip-version-check --quiet
+PIP := $(PY) -m pip --disable-pip-version-check -qq
 SOURCES := setup.py $(shell find src/yieldloop -name '*.py' -o -name '*.pxd' -o -name '*.pyx' -o -name '*.h' 2>/dev/null)
 # One word on what was built, then the reason if it is "pure"; written by the build, read by the tests.
 VERDICT := $(VENV)/verdict

@@ -1,3 +1,5 @@
+cimport cython
+
 from yieldloop.engine._leaf cimport FutureIter, Promise, copy_context, program_stack
 from yieldloop.engine.core cimport Core
 
@@ -20,9 +22,9 @@ cdef class Future(Waiter):
     cdef object __weakref__
 
     cdef int _open(self, object loop) except -1
+    @cython.locals(waiter=Waiter)
     cdef int _settle(self, str state) except -1
     cdef int add_waiter(self, Waiter waiter) except -1
-    cdef bint drop_waiter(self, Waiter waiter) except -1
 
 
 cdef str PENDING

@@ -224,7 +224,8 @@ class Future(Waiter):
             self._later = None
             for item in later:
                 if isinstance(item, Waiter):
-                    item.woken_by(self)
+                    waiter = item
+                    waiter.woken_by(self)
                 else:
                     self._loop.call_soon(item[0], self, context=item[1])
 
@@ -271,17 +272,6 @@ class Future(Waiter):
             self._later = [waiter]
         else:
             self._later.append(waiter)
-
-    def drop_waiter(self, waiter: Any) -> bool:
-        """Do not wake *waiter*. True if it was waiting here."""
-        if self._waiter is waiter:
-            self._waiter = None
-            return True
-        for i, item in enumerate(self._later or ()):
-            if item is waiter:
-                del self._later[i]
-                return True
-        return False
 
     def __await__(self) -> Any:
         return FutureIter(self)

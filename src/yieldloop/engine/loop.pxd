@@ -30,7 +30,13 @@ cdef class LoopCore(Core):
     cdef public double slow_callback_duration
     cdef public object _task_factory
 
+    @cython.locals(task=Task)
+    cdef Task _new_task(self, object coro, object name, object context, bint eager_start)
+    @cython.locals(future=Future)
+    cdef Future _new_future(self)
+    @cython.locals(handle=Handle)
     cdef Handle _make_handle(self, object callback, tuple args, object context)
+    @cython.locals(timer=TimerHandle)
     cdef TimerHandle _arm(self, double when, object callback, tuple args, object context)
     cdef long long _now_ns(self) except? -2
     @cython.locals(timeout=cython.longlong, first=cython.longlong, count=Py_ssize_t, now=cython.longlong, timers=TimerHeap, timer=TimerHandle, poller=Poller)

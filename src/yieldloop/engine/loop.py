@@ -163,11 +163,14 @@ class LoopCore(Core):
 
     def create_future(self) -> Any:
         """A `Future` bound to this loop."""
+        return self._new_future()
+
+    def _new_future(self) -> Any:
         future = Future.__new__(Future)
         future._open(self)
         return future
 
-    def _create_task(self, coro: Any, name: Any, context: Any, eager_start: bool) -> Any:
+    def _new_task(self, coro: Any, name: Any, context: Any, eager_start: bool) -> Any:
         """A `Task` of ours, whatever the task factory says."""
         task = Task.__new__(Task)
         task._begin(coro, self, name, context, eager_start)
@@ -181,9 +184,7 @@ class LoopCore(Core):
         if self._closed:
             self._check_closed()
         if self._task_factory is None:
-            task = Task.__new__(Task)
-            task._begin(coro, self, name, context, bool(eager_start))
-            return task
+            return self._new_task(coro, name, context, bool(eager_start))
         return self._task_by_factory(coro, name, context, eager_start)
 
     # --- the iteration -------------------------------------------------------------------------------------------------

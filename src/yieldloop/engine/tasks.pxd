@@ -1,3 +1,5 @@
+cimport cython
+
 from yieldloop.engine._leaf cimport (
     Outcome,
     enter_current,
@@ -31,12 +33,18 @@ cdef class Task(Future):
     cdef long _site_lasti
 
     cdef int _begin(self, object coro, object loop, object name, object context, bint eager_start) except -1
+    @cython.locals(core=Core)
     cdef int _make_ready(self, object by) except -1
+    @cython.locals(core=Core)
     cdef int run(self) except -1
     cdef int step(self) except -1
+    @cython.locals(core=Core)
     cdef object woken_by(self, Future future)
     cdef object _error_of(self, object waited)
+    @cython.locals(core=Core)
     cdef int _park(self, object yielded) except -1
+    cdef int _park_on(self, Future future) except -1
+    @cython.locals(core=Core)
     cdef int _finish(self, Outcome outcome) except -1
     cdef int _refuse(self, str text) except -1
 

@@ -25,8 +25,11 @@ import inspect
 import itertools
 import types
 from asyncio import CancelledError, InvalidStateError
+from asyncio import base_events as _base_events
 from asyncio import base_tasks as _base_tasks
 from asyncio import coroutines as _coroutines
+from asyncio import runners as _runners
+from asyncio import taskgroups as _taskgroups
 from asyncio import tasks as _stock
 from traceback import FrameSummary, StackSummary
 from typing import Any
@@ -53,7 +56,9 @@ FINISHED = "FINISHED"
 _CoroutineType = types.CoroutineType
 _numbers = itertools.count(1).__next__  # of Task-1, Task-2, …: of this process, as in the standard library
 
-skip_globals(globals())
+# A task's creation site is where the program asked for it, not where the library's own code passed the wish on.
+for _module in (globals(), vars(_stock), vars(_taskgroups), vars(_runners), vars(_base_events)):
+    skip_globals(_module)
 
 
 class Task(Future):

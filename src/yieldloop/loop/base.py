@@ -300,7 +300,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):
             self._check_callback_for_thread(func)
         if executor is None:
             executor = self._executor()
-        if self._probe is not None:
+        if self.probe is not None:
             self.emit("handed_to_thread", func)
         return self._wrap(executor.submit(func, *args))
 

@@ -1,0 +1,13 @@
+cdef int DRAIN
+
+
+cdef class Wakeup:
+    cdef readonly tuple socks
+    cdef readonly int read_fd
+    cdef readonly int write_fd
+    cdef bint _pending
+    cdef readonly Py_ssize_t writes
+
+    cpdef int wake(self) except -1
+    cpdef int drain(self) except -1
+    cpdef int close(self) except -1

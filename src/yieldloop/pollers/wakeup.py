@@ -1,0 +1,80 @@
+"""The wake-up: how another thread, or a signal, ends a poll that sleeps.
+
+What lives here: one pair of connected sockets. The reading end is one more descriptor that the poller waits for; a byte in it ends
+the wait and means nothing else. What may not: what there is to do after waking (whoever wakes has put that into the ready queue
+first).
+
+A socket pair and not a pipe or an eventfd, because `signal.set_wakeup_fd` and programs that look at a loop want sockets, and
+because a socket can be made non-blocking for both ends alone. Being non-blocking is what makes `wake` safe in a signal handler:
+a full buffer is no error, it is a wake-up that is already certain.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+# More than enough for what gathers between two polls: `wake` writes one byte, every signal one more. What does not fit stays
+# readable and is read in the next poll.
+DRAIN = 4096
+
+
+class Wakeup:
+    """A doorbell with a memory of one ring."""
+
+    __slots__ = (
+        "_pending",  # True from a ring until it is answered: no second byte is needed meanwhile
+        "read_fd",  # the poller waits for this one
+        "socks",  # (reading end, writing end), both non-blocking and not inherited
+        "write_fd",  # for signal.set_wakeup_fd
+        "writes",  # system calls made by wake()
+    )
+
+    def __init__(self) -> None:
+        reading, writing = socket.socketpair()
+        reading.setblocking(False)
+        writing.setblocking(False)
+        self.socks: Any = (reading, writing)
+        self.read_fd = reading.fileno()
+        self.write_fd = writing.fileno()
+        self._pending = False
+        self.writes = 0
+
+    def wake(self) -> None:
+        """Make the reading end readable. From any thread, from signal handlers; at most one write until it is drained."""
+        if not self._pending:
+            try:
+                # Inside the try: an exception of a signal handler (Ctrl-C) between the flag and the byte would silence every
+                # later ring, because the flag promises a byte.
+                self._pending = True
+                self.writes += 1
+                self.socks[1].send(b"\0")
+            except BlockingIOError:
+                pass  # full: there is a byte, which is all we want
+            except OSError:
+                self._pending = False  # closed, by a thread that was faster: nobody sleeps there any more
+            except BaseException:
+                self._pending = False
+                raise
+
+    def drain(self) -> None:
+        """Answer the ring: the poll that called this is about to return.
+
+        The flag is cleared after the reading. A ring in between finds the flag set and writes nothing, and loses nothing, since
+        the poll returns anyway and its loop looks at the ready queue. The other order would lose one: set flag, write, byte read
+        here, flag set and no byte.
+        """
+        try:
+            self.socks[0].recv(DRAIN)
+        except (BlockingIOError, InterruptedError):
+            pass
+        finally:
+            self._pending = False
+
+    def close(self) -> None:
+        """Close both ends. A later `wake` is a no-op."""
+        self.socks[0].close()
+        self.socks[1].close()
+
+    def __repr__(self) -> str:
+        return f"<Wakeup read_fd={self.read_fd} write_fd={self.write_fd} pending={self._pending} writes={self.writes}>"

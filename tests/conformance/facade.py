@@ -1,0 +1,121 @@
+"""Facades: modules with asyncio's names that answer from yieldloop, and stand in `sys.modules` in asyncio's place.
+
+What lives here: the rule which object a name means. What may not: any implementation of asyncio; a facade only looks up.
+
+The rule for `asyncio.sub.name`, first hit wins:
+  1. a name that is a submodule: its facade;
+  2. the twins that CPython keeps of one thing (`_PyTask`, `_CTask`, `_py_all_tasks`, ...): what the plain name means, so that
+     the tests of both twins run on our one class;
+  3. a public name that yieldloop has of its own: yieldloop's;
+  4. everything else: the stock module's, looked up at each access because tests change such names.
+Rule for the editor: `from_stock` lists what case 4 answers of the public names, and every report must be able to show it.
+"""
+
+import sys
+import types
+
+TWINS = ("_Py", "_C", "_py_", "_c_")
+KEPT = ("__", "_facade_")
+
+
+class Facade(types.ModuleType):
+    """One module of asyncio as the tests see it."""
+
+    def __init__(self, stock, house):
+        super().__init__(stock.__name__, stock.__doc__)
+        for name in ("__path__", "__file__", "__spec__", "__package__", "__all__"):
+            if hasattr(stock, name):
+                self.__dict__[name] = getattr(stock, name)
+        self.__dict__["_facade_stock"] = stock
+        self.__dict__["_facade_house"] = house
+        self.__dict__["_facade_set"] = {}
+
+    def __getattr__(self, name):
+        changed = self._facade_set
+        if name in changed:
+            return changed[name]
+        return self._facade_house.look_up(self._facade_stock, name)
+
+    def __setattr__(self, name, value):
+        """A test patches a name: the facade shows the new value, and so does the stock module unless the name is ours."""
+        if name.startswith(KEPT):
+            super().__setattr__(name, value)
+        elif self._facade_house.is_ours(self._facade_stock, name):
+            self._facade_set[name] = value
+        else:
+            self._facade_house.remember(self._facade_stock, name)
+            setattr(self._facade_stock, name, value)
+
+    def __delattr__(self, name):
+        """`mock.patch` deletes what it has set: the name means again what it meant before."""
+        if name in self._facade_set:
+            del self._facade_set[name]
+        else:
+            self._facade_house.restore(self._facade_stock, name)
+
+    def __dir__(self):
+        return sorted({*dir(self._facade_stock), *self.__dict__})
+
+
+class House:
+    """All facades together, and the rule that they share."""
+
+    def __init__(self, ours, stock, loops):
+        self.ours = ours
+        self.root = sys.modules["asyncio"]
+        self.loops = loops
+        self.originals = {}
+        self.facades = {id(module): Facade(module, self) for module in [self.root, *stock.values()]}
+        self.public = {name for name in {*self.root.__all__, *getattr(ours, "__all__", ())} if self.own(name) is not None}
+
+    def own(self, name):
+        """Return yieldloop's object of that public name if it is not simply the standard library's, else None."""
+        found = vars(self.ours).get(name)
+        return None if found is None or found is getattr(self.root, name, None) else found
+
+    def meaning(self, stock, name):
+        """Return the public name that `name` in `stock` stands for if that is ours, else None."""
+        for prefix in TWINS:
+            plain = name.removeprefix(prefix)
+            if plain != name and plain in self.public and hasattr(stock, name):
+                return plain
+        if name not in self.public or name == "BaseEventLoop":
+            return None
+        if stock is self.root or name in vars(stock):
+            return name
+        return None
+
+    def is_ours(self, stock, name):
+        return self.meaning(stock, name) is not None
+
+    def look_up(self, stock, name):
+        """Answer `stock.name` by the rule in this file's head; AttributeError as the stock module would raise it."""
+        plain = self.meaning(stock, name)
+        if plain is not None:
+            return self.own(plain)
+        found = getattr(stock, name)
+        if isinstance(found, types.ModuleType):
+            return self.facades.get(id(found), found)
+        return found
+
+    def remember(self, stock, name):
+        if hasattr(stock, name):
+            self.originals.setdefault((id(stock), name), getattr(stock, name))
+
+    def restore(self, stock, name):
+        if (id(stock), name) in self.originals:
+            setattr(stock, name, self.originals[id(stock), name])
+        else:
+            delattr(stock, name)
+
+    def from_stock(self):
+        """The public names of asyncio that still mean the standard library's object, sorted."""
+        return sorted(set(self.root.__all__) - self.public)
+
+
+def install(ours, stock, loops):
+    """Put the facades in the stock modules' place. To be called before unittest, mock or a test is imported."""
+    house = House(ours, stock, loops)
+    for module in [house.root, *stock.values()]:
+        sys.modules[module.__name__] = house.facades[id(module)]
+    return house

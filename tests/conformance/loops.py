@@ -1,0 +1,30 @@
+"""The loop classes that the tests build by name: `SelectorEventLoop(selector)` and the loop without sockets, `BaseEventLoop`.
+
+What lives here: yieldloop's loop under these two constructors. What may not: any method that changes behaviour.
+
+CPython's test utilities derive a loop in virtual time from BaseEventLoop: they override `time()` and `_run_once()`, put their
+own selector in place and expect that nothing ever blocks. So BaseEventLoop here is our whole loop on a poller that never
+waits and reports nothing.
+"""
+
+import yieldloop
+from yieldloop.engine.polling import Poller
+
+SelectorEventLoop = yieldloop.EventLoop
+
+
+class NeverWaits(Poller):
+    """Each poll is over at once and nothing is ready; there is nobody to wake."""
+
+    def poll(self, timeout):
+        pass
+
+    def wake(self):
+        pass
+
+
+class BaseEventLoop(yieldloop.EventLoop):
+    """Our loop on the poller that never waits."""
+
+    def __init__(self):
+        super().__init__(poller=NeverWaits())

@@ -34,7 +34,7 @@ def run_path(path: str, arguments: Sequence[str]) -> None:
     ``python``, which says why and exits with its status.
     """
     sys.argv[:] = [path, *arguments]
-    place = path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
+    place = os.path.join(os.getcwd(), path) if path else os.getcwd()  # not abspath(): python leaves "./" and ".." standing
     if pkgutil.get_importer(place) is not None:
         # A directory or a zip file is itself the first place to import from, even under -P.
         _replace_script_path(place, always=True)

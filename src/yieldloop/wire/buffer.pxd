@@ -1,10 +1,6 @@
 # C types of buffer.py; the attributes stand in the order of __slots__.
 cimport cython
 
-cdef Py_ssize_t SMALL, GATHER, TRIM
-cdef tuple LINE
-
-
 cdef class StreamBuffer:
     cdef bytes head
     cdef Py_ssize_t pos

@@ -1,0 +1,9 @@
+# C types of flow.py; the attributes stand in the order of __slots__.
+
+cdef class Flow:
+    cdef readonly Py_ssize_t high
+    cdef readonly Py_ssize_t low
+    cdef readonly str state
+
+    cpdef bint grown(self, Py_ssize_t size) except -1
+    cpdef bint shrunk(self, Py_ssize_t size) except -1

@@ -1,0 +1,130 @@
+"""WriteQueue: what goes in comes out in order, once, however it is sent; big pieces are not copied, changed ones do not leak."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from yieldloop.wire import writequeue as module
+from yieldloop.wire.writequeue import IOV_MAX, WriteQueue
+
+BIG = module.SMALL + 1
+
+data = st.one_of(
+    st.binary(max_size=40),
+    st.integers(0, 255).map(lambda n: bytes([n]) * (BIG + n)),
+    st.integers(0, 255).map(lambda n: bytes([n]) * (module.SMALL - n)),
+)
+shape = st.sampled_from([bytes, bytearray, memoryview, lambda d: memoryview(bytearray(d)).toreadonly()])
+
+
+def flat(pieces):
+    return b"".join(pieces)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.one_of(st.tuples(data, shape), st.integers(0, 9000)), max_size=40), st.integers(1, 5))
+def test_any_sequence_of_appends_and_sends_keeps_the_bytes(steps, most):
+    queue, model, shown_before = WriteQueue(), b"", []
+    for step in steps:
+        if isinstance(step, tuple):
+            content, form = step
+            given_data = form(content)
+            assert queue.append(given_data) == len(model) + len(content)
+            if isinstance(given_data, bytearray):
+                given_data[:] = b"!" * len(given_data)  # the caller reuses it
+                given_data.clear()
+            model += content
+        else:
+            shown = queue.peek(most)
+            front = flat(shown)
+            assert model.startswith(front) and bool(front) == bool(model) and len(shown) <= most
+            shown_before.append((shown, front))
+            sent = min(step, len(front))
+            queue.consume(sent)
+            model = model[sent:]
+        assert queue.size == len(queue) == len(model)
+        assert flat(queue.peek(10**6, 10**9)) == model if len(steps) % 2 else True
+    for shown, front in shown_before:  # what was shown has not moved since
+        assert flat(shown) == front
+
+
+def test_head_and_body_leave_as_one_piece():
+    queue = WriteQueue()
+    queue.append(b"head")
+    queue.append(b"body")
+    assert queue.peek() == [b"headbody"]
+
+
+def test_a_lone_small_piece_is_not_copied():
+    queue, message = WriteQueue(), b"message"
+    queue.append(message)
+    assert queue.peek()[0] is message
+
+
+def test_a_big_piece_is_never_copied():
+    queue, big = WriteQueue(), b"x" * 1_000_000
+    queue.append(b"head")
+    queue.append(big)
+    assert queue.peek()[1] is big
+    queue.consume(10)
+    (rest,) = queue.peek()
+    assert rest.obj is big and len(rest) == 999_994
+    queue.clear()
+    queue.append(memoryview(big))
+    assert queue.peek()[0] is big
+    queue.clear()
+    queue.append(memoryview(big)[5:])
+    assert queue.peek()[0].obj is big
+
+
+def test_a_view_of_larger_items_counts_bytes():
+    import array
+
+    queue = WriteQueue()
+    assert queue.append(array.array("I", range(5000))) == 20_000
+    queue.append(memoryview(b"y" * 40_000).cast("I")[5:])
+    queue.consume(20_000)
+    assert queue.size == 39_980 and len(queue.peek()[0]) == 39_980
+
+
+def test_what_was_shown_is_not_joined_any_more():
+    queue = WriteQueue()
+    queue.extend([b"a", b"b"])
+    shown = queue.peek()
+    queue.append(b"c")
+    assert shown == [b"ab"] and queue.peek() == [b"ab", b"c"]
+
+
+def test_joined_pieces_stay_of_a_moderate_size():
+    queue = WriteQueue()
+    for _ in range(1000):
+        queue.append(b"x" * 1000)
+    assert max(map(len, queue.peek())) <= module.JOINED
+    assert queue.statistics() == {"waiting": 1_000_000, "pieces": len(queue.peek())}
+
+
+def test_peek_lists_no_more_than_one_system_call_takes():
+    queue = WriteQueue()
+    for _ in range(IOV_MAX + 10):
+        queue.append(b"x" * BIG)
+    assert len(queue.peek(enough=10**9)) == IOV_MAX >= 16
+    assert len(flat(queue.peek())) < module.PEEK_BYTES + BIG
+
+
+@pytest.mark.parametrize("nonsense", [5, "text", None, [1, 2]])
+def test_what_is_not_bytes_is_refused_and_adds_nothing(nonsense):
+    queue = WriteQueue()
+    with pytest.raises(TypeError, match="must be a bytes-like object"):
+        queue.append(nonsense)
+    with pytest.raises(TypeError, match="must be a bytes-like object"):
+        queue.extend([b"good", nonsense])
+    assert queue.size == 0 and queue.peek() == []
+
+
+@pytest.mark.parametrize("n", [-1, 4])
+def test_consuming_what_is_not_there_is_refused(n):
+    queue = WriteQueue()
+    queue.append(b"abc")
+    with pytest.raises(ValueError, match=f"cannot consume {n} bytes of a queue of 3"):
+        queue.consume(n)
+    assert repr(queue) == "<WriteQueue 3 bytes in 1 pieces>" and queue

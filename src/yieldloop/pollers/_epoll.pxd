@@ -3,6 +3,7 @@ cdef class EpollSet:
     cdef void *_found
     cdef unsigned int *_generations
     cdef int _capacity
+    cdef int _count
 
     cpdef int add(self, int fd, int mask) except -1
     cpdef int modify(self, int fd, int mask) except -1

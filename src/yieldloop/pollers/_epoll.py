@@ -29,7 +29,6 @@ from yieldloop.pollers.sides import READ, STALE, WRITE
 EVENTS_MOST = 1024  # taken in one poll; epoll goes round, what is left comes in the next
 FD_SETSIZE = 1024  # select(2) knows no descriptor from here on
 SHORT = 10**9  # ns; from here on a millisecond more or less is no matter
-AVAILABLE = hasattr(select, "epoll")
 
 
 class EpollSet:

@@ -22,7 +22,6 @@ cdef extern from *:
     #include <sys/epoll.h>
     #include <sys/syscall.h>
 
-    #define YL_EPOLL 1
     #define YL_EVENTS 1024
     typedef struct epoll_event yl_event;
 
@@ -70,7 +69,6 @@ cdef extern from *:
     #define YL_MOD EPOLL_CTL_MOD
     #define YL_DEL EPOLL_CTL_DEL
     #else  /* no epoll: the module builds, and says so when it is used */
-    #define YL_EPOLL 0
     #define YL_EVENTS 1
     typedef struct { int fd; } yl_event;
     static int yl_open(void) { errno = ENOSYS; return -1; }
@@ -91,7 +89,6 @@ cdef extern from *:
     """
     ctypedef struct yl_event:
         pass
-    int YL_EPOLL
     int YL_EVENTS
     int YL_ADD
     int YL_MOD
@@ -106,7 +103,6 @@ cdef extern from *:
     int yl_close(int fd)
 
 cdef int STALE = _sides.STALE
-AVAILABLE = bool(YL_EPOLL)
 
 
 cdef int _fail(int code) except -1:
@@ -119,6 +115,7 @@ cdef class EpollSet:
         self._found = NULL
         self._generations = NULL
         self._capacity = 0
+        self._count = 0
 
     def __init__(self):
         if self.fd >= 0:
@@ -137,7 +134,7 @@ cdef class EpollSet:
         PyMem_Free(self._generations)
 
     cpdef int add(self, int fd, int mask) except -1:
-        if fd >= self._capacity:
+        if fd < 0 or fd >= self._capacity:
             self._reserve(fd)
         self._generations[fd] += 1
         if self._change(YL_ADD, fd, mask) == EEXIST:
@@ -146,7 +143,7 @@ cdef class EpollSet:
         return 0
 
     cpdef int modify(self, int fd, int mask) except -1:
-        if fd >= self._capacity:
+        if fd < 0 or fd >= self._capacity:
             return self.add(fd, mask)
         if self._change(YL_MOD, fd, mask) == ENOENT:
             return self.add(fd, mask)
@@ -187,17 +184,20 @@ cdef class EpollSet:
         else:
             with nogil:
                 found = yl_wait(epfd, events, timeout)
-        if found < 0:
-            if errno == EINTR:
-                return 0
+        self._count = found if found > 0 else 0
+        if found < 0 and errno != EINTR:
             _fail(errno)
-        return found
+        return self._count
 
     cpdef int fd_at(self, int i) except? -1:
+        if i < 0 or i >= self._count:
+            raise IndexError(f"event {i} of {self._count}")
         return YL_EVENT_FD((<yl_event *>self._found)[i])
 
     cpdef int mask_at(self, int i) except? -1:
         cdef yl_event *event = <yl_event *>self._found + i
+        if i < 0 or i >= self._count:
+            raise IndexError(f"event {i} of {self._count}")
         if self._generations[YL_EVENT_FD(event[0])] != YL_EVENT_GENERATION(event[0]):
             return STALE
         return YL_EVENT_MASK(event[0])

@@ -16,7 +16,7 @@ cdef class FdPoller(Poller):
     cdef readonly bytearray _kernel
     cdef readonly Wakeup _wakeup
     cdef readonly long _born
-    cdef readonly bint _closed
+    cdef readonly bint _open
     cdef public Py_ssize_t _polls
     cdef public Py_ssize_t _events
     cdef public Py_ssize_t _dropped
@@ -32,6 +32,7 @@ cdef class FdPoller(Poller):
     cpdef object disarm_writer(self, int fd)
     cpdef object rest_reader(self, int fd)
     cpdef object rest_writer(self, int fd)
+    @cython.locals(reader=Entry, writer=Entry)
     cpdef int forget(self, int fd) except -1
     cpdef object reader(self, int fd)
     cpdef object writer(self, int fd)
@@ -47,7 +48,7 @@ cdef class FdPoller(Poller):
     cpdef int _drop(self, int fd) except -1
     @cython.locals(more=Py_ssize_t)
     cdef int _grow(self, int fd) except -1
-    @cython.locals(reader=Entry, writer=Entry, hits=cython.int)
+    @cython.locals(reader=Entry, writer=Entry, hits=cython.int, known=bint)
     cpdef long long _begin(self, long long timeout) except? -2
     cpdef bint _found(self, int fd, int mask) except -1
     cpdef int _refuse(self, int fd, object entry) except -1

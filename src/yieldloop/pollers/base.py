@@ -27,6 +27,7 @@ import errno
 import os
 from typing import Any
 
+from yieldloop.engine._ring import ReadyQueue
 from yieldloop.engine.polling import Poller
 from yieldloop.pollers.sides import READ, WRITE
 from yieldloop.pollers.wakeup import Wakeup
@@ -55,10 +56,10 @@ class FdPoller(Poller):
     __slots__ = (
         "__weakref__",
         "_born",  # the value of _forks when it was made: another one means that we are a forked child
-        "_closed",
         "_dropped",  # descriptors found closed under us
         "_events",  # descriptors found ready
         "_kernel",  # by descriptor: the sides that the kernel has been told of (0: it does not know the descriptor)
+        "_open",  # False before the constructor is through, and after close()
         "_polls",
         "_readers",  # by descriptor: the entry armed for reading, or None; all three tables have one length
         "_wakeup",
@@ -72,10 +73,11 @@ class FdPoller(Poller):
         self._kernel = bytearray()
         self._wakeup = Wakeup()
         self._born = _forks
-        self._closed = False
         self._polls = 0
         self._events = 0
         self._dropped = 0
+        self._ready = ReadyQueue()  # until the loop binds its own
+        self._open = True
 
     # --- what a kernel interface says ------------------------------------------------------------------------------------
 
@@ -129,17 +131,16 @@ class FdPoller(Poller):
     def forget(self, fd: int) -> None:
         """*fd* is about to be closed: nobody waits for it any more, and the kernel drops it. No error if it is not known."""
         if 0 <= fd < len(self._kernel):
-            if self._readers[fd] is not None:
-                self._readers[fd] = None
-                self.interest -= 1
-            if self._writers[fd] is not None:
-                self._writers[fd] = None
-                self.interest -= 1
+            reader = self._readers[fd]  # kept alive until the end: whatever its deletion runs finds the tables in order
+            writer = self._writers[fd]
+            self._readers[fd] = None
+            self._writers[fd] = None
+            self.interest -= (reader is not None) + (writer is not None)
             if self._kernel[fd]:
                 self._retract(fd)
 
     def _arm(self, fd: int, entry: Any, side: int, trusted: bool) -> Any:
-        if entry is None or self._closed or fd < 0 or self._born != _forks:
+        if entry is None or not self._open or fd < 0 or self._born != _forks:
             self._refuse(fd, entry)
         known = fd < len(self._kernel)
         old = self._kernel[fd] if known else 0
@@ -224,7 +225,7 @@ class FdPoller(Poller):
 
     def _begin(self, timeout: int) -> int:
         """A poll begins: refuse it, or count it and return *timeout* (ns) as far as a kernel can count."""
-        if self._closed or self._born != _forks:
+        if not self._open or self._born != _forks:
             self._refuse(0, None)
         self._polls += 1
         return timeout if timeout < LONGEST_WAIT else LONGEST_WAIT
@@ -246,16 +247,16 @@ class FdPoller(Poller):
             hits |= WRITE
             self._ready.push(writer)
         self._events += 1
-        if hits and self.probe is not None:
-            self.probe.emit("fd_ready", fd, hits)
+        known = hits != 0 or self._kernel[fd] != 0
         if mask & ~hits & self._kernel[fd]:
             self._retract(fd)  # a side that rests: from now on the kernel is silent about it
-            return True
-        return hits != 0 or self._kernel[fd] != 0
+        if hits and self.probe is not None:
+            self.probe.emit("fd_ready", fd, hits)  # last: a probe may do anything, even close us
+        return known
 
     def wake(self) -> None:
         """Make the current `poll`, or the next one, return at once. From any thread and any signal handler; never blocks."""
-        if not self._closed and self._born == _forks:
+        if self._open and self._born == _forks:
             self._wakeup.wake()
 
     def close(self) -> None:
@@ -263,8 +264,8 @@ class FdPoller(Poller):
 
         In a forked child only the child's own descriptors are closed: the parent goes on undisturbed.
         """
-        if not self._closed:
-            self._closed = True
+        if self._open:
+            self._open = False
             self._wakeup.close()
             self._readers.clear()
             self._writers.clear()
@@ -275,7 +276,7 @@ class FdPoller(Poller):
 
     def _refuse(self, fd: int, entry: Any) -> None:
         """Raise the error that applies to an arming or a poll that cannot be."""
-        if self._closed:
+        if not self._open:
             raise RuntimeError(f"{self!r} is closed: its loop was closed, and a closed loop watches no file descriptor")
         if self._born != _forks:
             raise RuntimeError(
@@ -338,4 +339,4 @@ class FdPoller(Poller):
         }
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {'closed' if self._closed else 'open'} armed={self.interest} polls={self._polls}>"
+        return f"<{type(self).__name__} {'open' if self._open else 'closed'} armed={self.interest} polls={self._polls}>"

@@ -16,11 +16,11 @@ cdef class EpollPoller(FdPoller):
     cdef readonly Py_ssize_t _rebuilds
 
     cpdef object _set(self, int fd, int old, int new)
-    @cython.locals(found=cython.int)
+    @cython.locals(found=cython.int, kernel=EpollSet)
     cpdef int poll(self, long long timeout) except -1
-    @cython.locals(quiet=cython.longlong, found=cython.int)
+    @cython.locals(quiet=cython.longlong, found=cython.int, kernel=EpollSet)
     cdef int _wait_audited(self, long long timeout) except -1
-    @cython.locals(bell=cython.int, i=cython.int, fd=cython.int, mask=cython.int)
+    @cython.locals(bell=cython.int, i=cython.int, fd=cython.int, mask=cython.int, kernel=EpollSet)
     cdef int _take(self, int found) except -1
     @cython.locals(fresh=EpollSet, fd=cython.int, armed=cython.int)
     cdef int _rebuild(self) except -1

@@ -66,7 +66,8 @@ class EpollPoller(FdPoller):
         """See `Poller.poll`. An audit may end the poll early, and then it has pushed something."""
         timeout = self._begin(timeout)
         if timeout == 0 or self._audited or 0 < timeout <= QUIET:
-            found = self._set_of.wait(timeout)
+            kernel = self._set_of
+            found = kernel.wait(timeout)
         else:
             found = self._wait_audited(timeout)
         if found > 0:
@@ -76,26 +77,30 @@ class EpollPoller(FdPoller):
 
     def _wait_audited(self, timeout: int) -> int:
         """Wait for *timeout*, which is long, and look once for descriptors that are closed."""
+        kernel = self._set_of
         quiet = QUIET + QUIET_EACH * self.interest
         if 0 < timeout <= quiet:
-            return self._set_of.wait(timeout)
-        found: int = self._set_of.wait(quiet)
+            found: int = kernel.wait(timeout)
+            return found
+        found = kernel.wait(quiet)
         if found:
             return found
         check_signals()  # a signal ends a wait early, too, and its handler may want the loop's attention
         self._audited = True
         if self.audit():
             return 0
-        return self._set_of.wait(-1 if timeout < 0 else timeout - quiet)
+        found = kernel.wait(-1 if timeout < 0 else timeout - quiet)
+        return found
 
     def _take(self, found: int) -> None:
         """Push what the last wait found."""
+        kernel = self._set_of
         bell = self._wakeup.read_fd
         self._audited = False
         i = 0
         while i < found:
-            fd = self._set_of.fd_at(i)
-            mask = self._set_of.mask_at(i)
+            fd = kernel.fd_at(i)
+            mask = kernel.mask_at(i)
             i += 1
             if mask == STALE:
                 self._stale = True
@@ -103,7 +108,7 @@ class EpollPoller(FdPoller):
                 self._wakeup.drain()
             elif not self._found(fd, mask):
                 self._stale = True
-        if self._stale:
+        if self._stale and self._open:
             self._rebuild()
 
     def _rebuild(self) -> None:

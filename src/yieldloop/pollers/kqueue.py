@@ -30,7 +30,6 @@ from yieldloop.engine._leaf import check_signals
 from yieldloop.pollers.base import FdPoller
 from yieldloop.pollers.sides import READ, WRITE
 
-AVAILABLE = hasattr(select, "kqueue")
 EVENTS_MOST = 1024
 QUIET = 10**9  # ns; an idle loop looks for closed descriptors after this long, as with epoll and for the same reason
 

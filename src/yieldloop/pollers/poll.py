@@ -18,7 +18,6 @@ from yieldloop.engine._leaf import check_signals
 from yieldloop.pollers.base import FdPoller
 from yieldloop.pollers.sides import READ, WRITE
 
-AVAILABLE = hasattr(select, "poll")
 IN = getattr(select, "POLLIN", 0)
 OUT = getattr(select, "POLLOUT", 0)
 NVAL = getattr(select, "POLLNVAL", 0)

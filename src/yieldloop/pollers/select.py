@@ -20,7 +20,6 @@ from yieldloop.engine._leaf import check_signals
 from yieldloop.pollers.base import FdPoller
 from yieldloop.pollers.sides import READ, WRITE
 
-AVAILABLE = hasattr(select, "select")
 FD_SETSIZE = 1024
 
 

@@ -1,174 +1,197 @@
-"""From a plain function into the loop and back: `run` and `Runner`.
+"""run and Runner: from ordinary code into coroutines and back.
 
-What lives here: a loop's whole life around one or several main coroutines, and what Ctrl-C means. What may not: the loop's parts.
+What lives here: making a loop, running coroutines on it, what Ctrl-C means, and ending everything in order. What may not: the
+loop itself.
+
+The first Ctrl-C cancels the main task, so that it can clean up; if it ends by that cancellation, KeyboardInterrupt is raised out
+of `run`. The second is not polite any more: KeyboardInterrupt where the program stands.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
+import enum
 import functools
 import inspect
 import signal
 import threading
-from collections.abc import Callable
+from asyncio import constants as _constants
+from asyncio import events as _events
+from collections.abc import Awaitable, Callable
+from contextvars import Context, copy_context
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
+from yieldloop.aio.tasks import as_coroutine, create_task_on
 from yieldloop.aio.waiting import gather
 from yieldloop.engine._leaf import skip_globals
-from yieldloop.engine.running import _get_running_loop
 from yieldloop.engine.tasks import all_tasks, iscoroutine
+from yieldloop.errors import CancelledError
 
-__all__ = ["Runner", "run"]
+__all__ = ("Runner", "run")
+
+_T = TypeVar("_T")
+# How long the pool's threads may take to end, in seconds. The standard library's figure; Python 3.11 had none.
+EXECUTOR_PATIENCE = getattr(_constants, "THREAD_JOIN_TIMEOUT", 300)
 
 skip_globals(globals())
 
-# How long leaving waits for the default pool's threads; after that they are named in a warning and left.
-THREADS_END_WITHIN = 300.0  # s, as in the standard library
+
+class _State(enum.Enum):
+    CREATED = "created"
+    INITIALIZED = "initialized"
+    CLOSED = "closed"
 
 
 class Runner:
-    """Runs coroutines one after another on one loop, which is made at the first and closed at the end.
+    """``with Runner() as runner:`` holds a loop, on which ``runner.run(coro)`` can be called several times.
 
-    *loop_factory* makes the loop (default: `yieldloop.new_event_loop`), *debug* sets its debug mode if it is not None. Contract of
-    Python 3.14's asyncio.Runner. While `run` runs in the main thread, the first Ctrl-C cancels its task and the next one raises
-    KeyboardInterrupt at once.
+    *loop_factory* makes the loop (default: `yieldloop.new_event_loop`, and the loop is made the thread's current one meanwhile);
+    *debug* sets its debug mode. At the end tasks are cancelled, async generators and the default executor shut down, and the loop
+    closed.
     """
 
     def __init__(self, *, debug: bool | None = None, loop_factory: Callable[[], Any] | None = None) -> None:
-        self._state = "new"  # then "ready", then "closed"
+        self._state = _State.CREATED
         self._debug = debug
         self._loop_factory = loop_factory
         self._loop: Any = None
-        self._context: contextvars.Context | None = None
-        self._interrupts = 0
-        self._set_as_current = False
+        self._context: Context | None = None
+        self._interrupt_count = 0
+        self._set_event_loop = False
 
     def __enter__(self) -> Runner:
-        self._get_ready()
+        self._lazy_init()
         return self
 
-    def __exit__(self, et: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
-        """Cancel what still runs and wait for it, end generators and threads, close the loop. Closing twice is allowed."""
-        if self._state != "ready":
+        """End everything on the loop and close it. Does nothing the second time, or if nothing was run."""
+        if self._state is not _State.INITIALIZED:
             return
         loop = self._loop
         try:
-            _cancel_everything(loop)
+            _cancel_all_tasks(loop)
             loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor(THREADS_END_WITHIN))
+            loop.run_until_complete(_shutdown_executor(loop))
         finally:
-            if self._set_as_current:
-                asyncio.events.set_event_loop(None)
+            if self._set_event_loop:
+                _events.set_event_loop(None)
             loop.close()
             self._loop = None
-            self._state = "closed"
+            self._state = _State.CLOSED
 
     def get_loop(self) -> Any:
-        """The loop, made now if it was not yet."""
-        self._get_ready()
+        """The loop, made now if need be. RuntimeError if the runner is closed."""
+        self._lazy_init()
         return self._loop
 
-    def run(self, coro: Any, *, context: contextvars.Context | None = None) -> Any:
-        """Run *coro* (a coroutine or any awaitable) until it is done; returns its result or raises.
+    def run(self, coro: Awaitable[_T], *, context: Context | None = None) -> _T:
+        """Run *coro* as a task until it is done; returns its result or raises its exception.
 
-        RuntimeError if a loop runs in this thread, TypeError if *coro* cannot be awaited.
+        *context* is a `contextvars.Context` to run it in; by default all runs share the runner's. RuntimeError inside a running
+        loop; TypeError for what cannot be awaited.
         """
-        if _get_running_loop() is not None:
+        if _events._get_running_loop() is not None:
             raise RuntimeError("Runner.run() cannot be called from a running event loop")
+        self._lazy_init()
         if not iscoroutine(coro):
             if not inspect.isawaitable(coro):
-                raise TypeError(f"An asyncio.Future, a coroutine or an awaitable is required, not {coro!r}")
-            coro = _await(coro)
-        self._get_ready()
-        if context is None:
-            context = self._context
-        task = self._loop.create_task(coro, context=context)
-        before = self._take_ctrl_c(task)
-        self._interrupts = 0
+                text = "An asyncio.Future, a coroutine or an awaitable is required"
+                raise TypeError(f"{text}, not {coro!r}{'; was the function named and not called?' if callable(coro) else ''}")
+            coro = as_coroutine(coro)
+        task = create_task_on(self._loop, coro, {"context": self._context if context is None else context})
+        handler = self._take_sigint(task)
+        self._interrupt_count = 0
         try:
-            return self._loop.run_until_complete(task)
-        except asyncio.CancelledError:
-            if self._interrupts and task.uncancel() == 0:
-                raise KeyboardInterrupt from None  # it was Ctrl-C, and nobody else, that cancelled it
+            return self._loop.run_until_complete(task)  # type: ignore[no-any-return]
+        except CancelledError:
+            if self._interrupt_count > 0:
+                uncancel = getattr(task, "uncancel", None)  # a task factory's own class may have none
+                if uncancel is not None and uncancel() == 0:
+                    raise KeyboardInterrupt() from None
             raise
         finally:
-            if before is not None and signal.getsignal(signal.SIGINT) is before:
+            if handler is not None and signal.getsignal(signal.SIGINT) is handler:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def _take_ctrl_c(self, task: Any) -> Any:
-        """Make Ctrl-C cancel *task*; returns the handler that does, or None if it is not ours to handle."""
+    def _take_sigint(self, task: Any) -> Any:
+        """Handle Ctrl-C by `_on_sigint` while *task* runs, unless the program has a handler of its own; None if not."""
         if (
             threading.current_thread() is not threading.main_thread()
             or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
         ):
             return None
-        handler = functools.partial(self._on_ctrl_c, task=task)
+        handler = functools.partial(self._on_sigint, main_task=task)
         try:
             signal.signal(signal.SIGINT, handler)
-        except ValueError:  # an embedded interpreter whose main thread is not the process's: there are no signals
-            return None
+        except ValueError:
+            return None  # a main thread without signals: an embedded interpreter (cpython issue 91880)
         return handler
 
-    def _on_ctrl_c(self, sig: int, frame: FrameType | None, task: Any) -> None:
-        self._interrupts += 1
-        if self._interrupts == 1 and not task.done():
-            task.cancel()
-            self._loop.call_soon_threadsafe(_nothing)  # a sleeping loop has to look
+    def _on_sigint(self, signum: int, frame: FrameType | None, main_task: Any) -> None:
+        self._interrupt_count += 1
+        if self._interrupt_count == 1 and not main_task.done():
+            main_task.cancel()
+            self._loop.call_soon_threadsafe(_nothing)  # wake the loop: it may be asleep in the poll
             return
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt()
 
-    def _get_ready(self) -> None:
-        if self._state == "closed":
+    def _lazy_init(self) -> None:
+        if self._state is _State.CLOSED:
             raise RuntimeError("Runner is closed")
-        if self._state == "ready":
+        if self._state is _State.INITIALIZED:
             return
         if self._loop_factory is None:
-            from yieldloop.loop import new_event_loop  # level 5, imported late so that aio can be used on any loop
+            from yieldloop.loop import new_event_loop  # late: only programs that want our default loop pay for it
 
             self._loop = new_event_loop()
-            if not self._set_as_current:
-                asyncio.events.set_event_loop(self._loop)
-                self._set_as_current = True
+            _events.set_event_loop(self._loop)
+            self._set_event_loop = True
         else:
             self._loop = self._loop_factory()
         if self._debug is not None:
             self._loop.set_debug(self._debug)
-        self._context = contextvars.copy_context()
-        self._state = "ready"
+        self._context = copy_context()
+        self._state = _State.INITIALIZED
 
 
 def run(
-    main: Any, *, debug: bool | None = None, loop_factory: Callable[[], Any] | None = None
-) -> Any:
-    """Run *main* on a fresh loop, clean up, and return its result. Arguments and errors as `Runner`."""
-    if _get_running_loop() is not None:
+    main: Awaitable[_T], *, debug: bool | None = None, loop_factory: Callable[[], Any] | None = None
+) -> _T:
+    """Run *main* on a fresh loop and close it; returns its result. The door into a program: call it once, at the top.
+
+    *debug* and *loop_factory* as for `Runner`. RuntimeError inside a running loop; TypeError for what cannot be awaited.
+    """
+    if _events._get_running_loop() is not None:
         raise RuntimeError("asyncio.run() cannot be called from a running event loop")
     with Runner(debug=debug, loop_factory=loop_factory) as runner:
         return runner.run(main)
-
-
-async def _await(awaitable: Any) -> Any:
-    return await awaitable
 
 
 def _nothing() -> None:
     pass
 
 
-def _cancel_everything(loop: Any) -> None:
-    """Cancel the tasks of *loop*, wait for them, and report those that failed."""
-    pending = all_tasks(loop)
-    if not pending:
+def _shutdown_executor(loop: Any) -> Any:
+    try:
+        return loop.shutdown_default_executor(EXECUTOR_PATIENCE)
+    except TypeError:  # a loop of Python 3.11, or a third party's, takes no limit
+        return loop.shutdown_default_executor()
+
+
+def _cancel_all_tasks(loop: Any) -> None:
+    """Cancel what is left on *loop*, let it end, and report what it raises."""
+    left = all_tasks(loop)
+    if not left:
         return
-    for task in pending:
+    for task in left:
         task.cancel()
-    loop.run_until_complete(_all_ended(pending))
-    for task in pending:
+    loop.run_until_complete(gather(*left, return_exceptions=True))
+    for task in left:
         if not task.cancelled() and task.exception() is not None:
             loop.call_exception_handler(
                 {
@@ -177,7 +200,3 @@ def _cancel_everything(loop: Any) -> None:
                     "task": task,
                 }
             )
-
-
-async def _all_ended(tasks: Any) -> None:
-    await gather(*tasks, return_exceptions=True)

@@ -1,208 +1,234 @@
-"""Task groups: tasks that end before the block that made them does.
+"""TaskGroup: tasks that begin in a block and end before it.
 
-What lives here: `TaskGroup`. What may not: making and cancelling tasks, which are the loop's and the task's.
+What lives here: structured concurrency as Python 3.14 has it, and 3.15's `cancel`. What may not: limits in time (`timeouts`).
 
-The states of a group:
-
-    new ── enter ──▶ open ── a child fails, cancel(), the body raises ──▶ aborting ── the last child is done ──▶ closed
-                      └────────────── the body ends, then the last child is done ──────────────────────────────▶ closed
-
-Who cancels the parent task has to be known at the end: a cancellation that the group itself asked for is taken back
-(`uncancel`), one from outside goes on.
+The group cancels its own parent to get it out of the block when a child fails, and must take exactly that one request back at the
+end (`_parent_cancel_requested`). Children may end, fail or cancel the group inside `create_task` already, if they start eagerly:
+every end is therefore handled by the done-callback, in a turn of its own, and a child that joins a group which is shutting down
+is cancelled as it joins (cpython issues 116048, 128550, 128588, 155418).
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
+from asyncio import events as _events
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
-from yieldloop.aio.graph import future_add_to_awaited_by, future_discard_from_awaited_by
-from yieldloop.aio.tasks import make_task
+from yieldloop.aio.tasks import create_task_on
 from yieldloop.engine._leaf import skip_globals
-from yieldloop.engine.running import get_running_loop
-from yieldloop.engine.tasks import current_task
+from yieldloop.engine.tasks import Task, current_task
+from yieldloop.errors import CancelledError
 
-__all__ = ["TaskGroup"]
+__all__ = ("TaskGroup",)
+
+_T = TypeVar("_T")
+_get_running_loop = _events.get_running_loop
 
 skip_globals(globals())
 
 
 class TaskGroup:
-    """``async with TaskGroup() as group: group.create_task(…)``: leaves the block when every task of the group is done.
+    """``async with TaskGroup() as group:`` starts tasks by ``group.create_task(…)`` and waits for all of them at the block's end.
 
-    If a task fails, the others and the body are cancelled, and the failures are raised as one ExceptionGroup (BaseExceptionGroup
-    where one is no Exception; KeyboardInterrupt and SystemExit are raised as they are). Leaving the block is a cancellation
-    point. Source: Python 3.14's asyncio.TaskGroup; `cancel` is 3.15's.
+    When the body or a task fails, the others and the body are cancelled, and all errors leave the block as one ExceptionGroup.
+    KeyboardInterrupt and SystemExit leave it as they are.
     """
 
     def __init__(self) -> None:
-        self._state = "new"
+        self._entered = False
+        self._exiting = False
+        self._aborting = False  # everything in the group is to end
+        self._cancel_on_enter = False
         self._loop: Any = None
-        self._parent: Any = None  # the task that runs the block
-        self._parent_cancel_requested = False  # we cancelled it, so it is we who take that back
-        self._cancel_requested = False  # by cancel(): an end, and no failure
-        self._cancelling_before = 0  # the parent's count of cancellations when it entered
-        self._tasks: set[Any] = set()  # those not done
-        self._errors: list[BaseException] = []
-        self._base_error: BaseException | None = None  # a KeyboardInterrupt or SystemExit
-        self._all_done: Any = None  # who leaves the block waits for it
+        self._parent_task: Any = None
+        self._parent_cancel_requested = False  # we owe the parent an uncancel()
+        self._tasks: set[Any] = set()
+        self._errors: list[BaseException] | None = []  # None when the group is over
+        self._base_error: BaseException | None = None
+        self._on_completed_fut: Any = None  # the parent waits for it in __aexit__
 
     def __repr__(self) -> str:
-        info = [self._state] if self._state != "open" else ["entered"]
+        info = [""]
         if self._tasks:
             info.append(f"tasks={len(self._tasks)}")
         if self._errors:
             info.append(f"errors={len(self._errors)}")
-        if self._state == "aborting":
-            info[0] = "cancelling"
-        return f"<TaskGroup {' '.join(info)}>"
+        if self._aborting:
+            info.append("cancelling")
+        elif self._entered:
+            info.append("entered")
+        return f"<TaskGroup{' '.join(info)}>"
+
+    @property
+    def _awaiting_task(self) -> Any:  # for call graphs: whom our done-callbacks tell
+        return self._parent_task
 
     async def __aenter__(self) -> TaskGroup:
-        if self._state != "new":
+        if self._entered:
             raise RuntimeError(f"TaskGroup {self!r} has already been entered")
-        self._loop = get_running_loop()
-        self._parent = current_task(self._loop)
-        if self._parent is None:
+        if self._loop is None:
+            self._loop = _get_running_loop()
+        self._parent_task = current_task(self._loop)
+        if self._parent_task is None:
             raise RuntimeError(f"TaskGroup {self!r} cannot determine the parent task")
-        self._state = "open"
-        self._cancelling_before = self._parent.cancelling()
-        if self._cancel_requested:
-            self._abort()
-            self._cancel_parent()
+        self._entered = True
+        if self._cancel_on_enter:
+            self.cancel()
         return self
 
-    async def __aexit__(
-        self, et: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> bool | None:
+    def create_task(self, coro: Coroutine[Any, Any, _T], **kwargs: Any) -> Task:
+        """Start *coro* as a task of the group. Keywords as for `create_task`.
+
+        RuntimeError (and *coro* is closed) if the block has not been entered, is over, or is being cancelled.
+        """
+        if not self._entered or self._aborting or (self._exiting and not self._tasks):
+            self._refuse(coro)
+        if kwargs:
+            task = create_task_on(self._loop, coro, kwargs)
+        else:
+            task = self._loop.create_task(coro)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+        if self._aborting and not task.done():  # its eager first step cancelled the group
+            task.cancel()
         try:
-            return await self._leave(et, exc)
+            return task  # type: ignore[no-any-return]
         finally:
-            # The frame of this call would keep the errors, and they the frame: no cycles, so that all is freed at once.
-            self._parent = None
-            self._errors = []
-            self._base_error = None
-            exc = None
+            del task  # a failed eager task's traceback holds this frame
 
-    async def _leave(self, et: type[BaseException] | None, exc: BaseException | None) -> bool | None:
-        if exc is not None and self._base_error is None and isinstance(exc, (KeyboardInterrupt, SystemExit)):
-            self._base_error = exc
-        cancelled = exc if et is not None and issubclass(et, asyncio.CancelledError) else None
-        if et is not None and self._state == "open":
-            self._abort()
-        # As long as there are children we wait; a cancellation from outside meanwhile is for them first.
-        while self._tasks:
-            if self._all_done is None:
-                self._all_done = self._loop.create_future()
-            try:
-                await self._all_done
-            except asyncio.CancelledError as more:
-                cancelled = cancelled or more
-                if self._state == "open":
-                    self._abort()
-            self._all_done = None
-        self._state = "closed"
-
-        if self._base_error is not None:
-            raise self._base_error
-        if self._parent_cancel_requested:
-            # The cancellation was ours. Taken back, it may turn out that there was another one, which goes on.
-            if self._parent.uncancel() <= self._cancelling_before:
-                cancelled = None
-        if cancelled is not None and not self._errors:
-            raise cancelled
-        if et is not None and not issubclass(et, asyncio.CancelledError) and exc is not None:
-            self._errors.append(exc)
-        if self._errors:
-            if self._parent.cancelling():
-                # Cancelled from outside as well: the task has to hear of it at its next wait (cpython 125984).
-                self._parent.uncancel()
-                self._parent.cancel()
-            try:
-                raise BaseExceptionGroup("unhandled errors in a TaskGroup", self._errors) from None
-            finally:
-                exc = None
-        # All went well, or cancel() ended it: a cancellation that reached the body on our behalf ends here.
-        return True if et is not None else None
-
-    def create_task(
-        self,
-        coro: Coroutine[Any, Any, Any],
-        *,
-        name: str | None = None,
-        context: contextvars.Context | None = None,
-        eager_start: bool | None = None,
-    ) -> Any:
-        """A task of this group. RuntimeError (and *coro* closed) if the group is not open for more."""
-        if self._state != "open":
-            coro.close()
-            if self._state == "new":
-                raise RuntimeError(f"TaskGroup {self!r} has not been entered")
-            if self._state == "closed":
-                raise RuntimeError(f"TaskGroup {self!r} is finished")
-            raise RuntimeError(f"TaskGroup {self!r} is shutting down")
-        task = make_task(self._loop, coro, name, context, eager_start)
-        # A task that started eagerly may be done, and failed: that is heard by the callback too, one iteration later, so that
-        # the body is not cancelled inside its call of create_task (cpython 128550).
-        if not task.done() or task.cancelled() or task.exception() is not None:
-            future_add_to_awaited_by(task, self._parent)
-            self._tasks.add(task)
-            task.add_done_callback(self._task_done)
-            if self._state == "aborting" and not task.done():  # its own first step brought the group down (cpython 155418)
-                task.cancel()
-        try:
-            return task
-        finally:
-            del task
+    def _refuse(self, coro: Any) -> None:
+        coro.close()
+        if not self._entered:
+            raise RuntimeError(f"TaskGroup {self!r} has not been entered")
+        if self._exiting and not self._tasks:
+            raise RuntimeError(f"TaskGroup {self!r} is finished")
+        raise RuntimeError(f"TaskGroup {self!r} is shutting down")
 
     def cancel(self) -> None:
-        """End the group early: cancel its tasks and the body, and leave the block without an error (Python 3.15).
+        """Cancel the tasks and the body; the block then ends without an error. As in Python 3.15.
 
-        Before the block is entered: the body is cancelled at its first wait. After the group has ended: no effect.
+        Before the block is entered it cancels it on entry; once it is over, and the second time, it does nothing. Errors that
+        tasks raise while they end are raised as always.
         """
-        self._cancel_requested = True
-        if self._state == "open":
-            self._abort()
-            self._cancel_parent()
+        if not self._entered:
+            self._cancel_on_enter = True
+            return
+        if self._aborting or (self._exiting and not self._tasks):
+            return
+        self._abort()
+        if self._parent_task is not None and not self._parent_cancel_requested:
+            self._parent_cancel_requested = True
+            self._parent_task.cancel()
 
     def _abort(self) -> None:
-        self._state = "aborting"
-        for task in list(self._tasks):
+        self._aborting = True
+        for task in self._tasks:
             if not task.done():
                 task.cancel()
 
-    def _cancel_parent(self) -> None:
-        if not self._parent_cancel_requested and self._parent is not None and not self._parent.done():
-            self._parent_cancel_requested = True
-            self._parent.cancel()
-
-    def _task_done(self, task: Any) -> None:
-        self._tasks.discard(task)
-        future_discard_from_awaited_by(task, self._parent)
-        if self._all_done is not None and not self._tasks and not self._all_done.done():
-            self._all_done.set_result(True)
+    def _on_task_done(self, task: Any) -> None:
+        tasks = self._tasks
+        tasks.discard(task)
+        if not tasks:
+            completed = self._on_completed_fut
+            if completed is not None and not completed.done():
+                completed.set_result(True)
         if task.cancelled():
             return
-        error = task.exception()
-        if error is None:
-            return
-        self._errors.append(error)
-        if self._base_error is None and isinstance(error, (KeyboardInterrupt, SystemExit)):
-            self._base_error = error
-        if self._parent is None or self._parent.done():
-            # The block was left, or its task is gone: nobody is there to raise it.
-            self._loop.call_exception_handler(
-                {
-                    "message": f"Task {task!r} has errored out but its parent task {self._parent} is already completed",
-                    "exception": error,
-                    "task": task,
-                }
-            )
-            return
-        if self._state == "open":
+        exc = task.exception()
+        if exc is not None:
+            self._on_task_failed(task, exc)
+
+    def _on_task_failed(self, task: Any, exc: BaseException) -> None:
+        if self._errors is not None:
+            self._errors.append(exc)
+            if self._base_error is None and isinstance(exc, (SystemExit, KeyboardInterrupt)):
+                self._base_error = exc
+        parent = self._parent_task
+        if parent is None or parent.done():  # somebody ran __aexit__ without waiting for it, or killed the parent
+            context = {
+                "message": f"Task {task!r} has errored out but its parent task {parent} is already completed",
+                "exception": exc,
+                "task": task,
+            }
+            self._loop.call_exception_handler(context)
+        elif not self._aborting and not self._parent_cancel_requested:
             self._abort()
-            if self._all_done is None:
-                self._cancel_parent()  # the body still runs: it has to stop
-            # else: the parent waits for us in _leave, and wakes when the last child is done
+            self._parent_cancel_requested = True
+            parent.cancel()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> bool:
+        tb = None
+        self._exiting = True
+        if self._base_error is None and isinstance(exc, (SystemExit, KeyboardInterrupt)):
+            self._base_error = exc
+        try:
+            if exc is not None and not self._aborting:
+                self._abort()  # the body failed, or the parent is being cancelled in it
+            ours = await self._wait_for_all() if self._tasks else (None, None)
+            self._raise_outcome(exc, *ours)
+            return True  # what deserved to be raised was
+        finally:
+            # Exceptions hold frames, and frames hold us.
+            self._parent_task = None
+            self._errors = None
+            self._base_error = None
+            exc = None
+
+    async def _wait_for_all(self) -> tuple[CancelledError | None, CancelledError | None]:
+        """Wait until no task is left. Returns the cancellation that began the end, if one did, and the latest of the others."""
+        first = later = None
+        while self._tasks:
+            if self._on_completed_fut is None:
+                self._on_completed_fut = self._loop.create_future()
+            try:
+                await self._on_completed_fut
+            except CancelledError as exc:
+                later = exc
+                if not self._aborting:  # the parent is being cancelled while it waits here
+                    first = exc
+                    self._abort()
+            self._on_completed_fut = None
+        return first, later
+
+    def _raise_outcome(
+        self, exc: BaseException | None, first: CancelledError | None, later: CancelledError | None
+    ) -> None:
+        """How the block ends: a base error before all, then errors as a group, then a cancellation that is not our own."""
+        try:
+            if self._base_error is not None:
+                raise self._base_error
+            cancelled = first
+            if cancelled is None and isinstance(exc, CancelledError):
+                cancelled = exc
+            if self._parent_cancel_requested:
+                if self._parent_task.uncancel() == 0:
+                    cancelled = None  # it was ours alone
+                elif cancelled is None:
+                    cancelled = later  # it was not, and must not be dropped (cpython issue 155433)
+            errors = self._errors
+            assert errors is not None
+            if cancelled is not None and not errors:
+                raise cancelled
+            if exc is not None and not isinstance(exc, CancelledError):
+                errors.append(exc)
+            if errors:
+                self._raise_errors(exc, errors)
+        finally:
+            exc = first = later = cancelled = None  # type: ignore[assignment]
+
+    def _raise_errors(self, exc: BaseException | None, errors: list[BaseException]) -> None:
+        try:
+            if self._parent_task.cancelling():
+                # A cancellation from outside is pending too. Deliver it again after the group's error: at the next wait.
+                self._parent_task.uncancel()
+                self._parent_task.cancel()
+            if isinstance(exc, GeneratorExit) and len(errors) == 1:
+                raise exc  # an async generator is being closed: aclose() expects this and nothing else
+            raise BaseExceptionGroup("unhandled errors in a TaskGroup", errors) from None
+        finally:
+            exc = None
+            del errors

@@ -1,119 +1,148 @@
-"""Making tasks, and the two smallest things to wait for: a turn and a while.
+"""create_task, ensure_future, sleep: one task, one wait.
 
-What lives here: `create_task`, `ensure_future`, `sleep`. What may not: waiting for several things (`waiting`).
+What lives here: starting a coroutine as a task on whatever loop runs, and the two ways to sleep. What may not: waiting for
+several things (`waiting`), and how a task works (`engine.tasks`).
 """
 
 from __future__ import annotations
 
-import contextvars
 import inspect
 import types
+from asyncio import events as _events
 from collections.abc import Awaitable, Coroutine, Generator
-from typing import Any, TypeVar
+from contextvars import Context
+from typing import Any, TypeVar, overload
 
 from yieldloop.engine._leaf import skip_globals
-from yieldloop.engine.core import Core
-from yieldloop.engine.futures import isfuture, loop_of
-from yieldloop.engine.running import current_loop, get_running_loop
+from yieldloop.engine.futures import Future, isfuture, loop_of
+from yieldloop.engine.running import current_loop
 from yieldloop.engine.tasks import Task, iscoroutine
+from yieldloop.errors import bad_delay, not_awaitable
 
-__all__ = ["create_task", "ensure_future", "sleep"]
+__all__ = ("create_task", "ensure_future", "sleep")
 
-T = TypeVar("T")
-skip_globals(globals())
+_T = TypeVar("_T")
+_get_running_loop = _events.get_running_loop
+
+skip_globals(globals())  # a task's creation site is the program's line, not ours
 
 
-def create_task(
-    coro: Coroutine[Any, Any, T] | Generator[Any, Any, T],
-    *,
-    name: str | None = None,
-    context: contextvars.Context | None = None,
-    eager_start: bool | None = None,
-) -> Task:
-    """Run *coro* as a task of the running loop. RuntimeError if none runs, TypeError if *coro* is no coroutine.
+def create_task(coro: Coroutine[Any, Any, _T], **kwargs: Any) -> Task:
+    """Run *coro* as a task of the running loop, from its next turn on. RuntimeError if no loop runs.
 
-    Signature of Python 3.14, also on loops of older standard libraries.
+    Keywords: *name*; *context*, a `contextvars.Context` to run in instead of a copy of this one; *eager_start*, True to take
+    the first step here and now. Those that are given go on to ``loop.create_task`` as in Python 3.14; where a loop does not
+    know one of them (stock loops before 3.14, third-party loops), the task is made here instead.
     """
-    return make_task(get_running_loop(), coro, name, context, eager_start)
+    loop = _get_running_loop()
+    if not kwargs:
+        return loop.create_task(coro)  # type: ignore[return-value]
+    return create_task_on(loop, coro, kwargs)
 
 
-def make_task(loop: Any, coro: Any, name: Any = None, context: Any = None, eager_start: Any = None) -> Any:
-    """A task on *loop* by whatever keywords that loop understands."""
-    if isinstance(loop, Core):
-        return loop.create_task(coro, name=name, context=context, eager_start=eager_start)
-    keywords = {}
-    if name is not None:
-        keywords["name"] = name
-    if context is not None:
-        keywords["context"] = context
-    if eager_start is not None:
-        if _takes_eager_start(type(loop)):
-            keywords["eager_start"] = eager_start
-        elif eager_start:
-            return Task(coro, loop=loop, eager_start=True, **keywords)
-    return loop.create_task(coro, **keywords)
+def create_task_on(loop: Any, coro: Any, kwargs: dict[str, Any]) -> Any:
+    """``loop.create_task(coro, **kwargs)`` for any loop, however old."""
+    takes = _keywords_of(type(loop))
+    if takes is not None and not takes.issuperset(kwargs):
+        if kwargs.get("eager_start", 0) is None:  # "as the loop does it": such a loop has only one way
+            kwargs = {key: value for key, value in kwargs.items() if key != "eager_start"}
+        if not takes.issuperset(kwargs):
+            return Task(coro, loop=loop, **kwargs)
+    return loop.create_task(coro, **kwargs)
 
 
-_eager_loops: dict[type, bool] = {}
+_keywords: dict[type, frozenset[str] | None] = {}  # per class of loop; a program has one or two
 
 
-def _takes_eager_start(cls: type) -> bool:
-    if cls not in _eager_loops:
-        parameters = inspect.signature(cls.create_task).parameters.values()
-        _eager_loops[cls] = any(p.name == "eager_start" or p.kind is p.VAR_KEYWORD for p in parameters)
-    return _eager_loops[cls]
-
-
-def ensure_future(coro_or_future: Awaitable[T], *, loop: Any = None) -> Any:
-    """What was given if it is a future; a task for a coroutine or any other awaitable.
-
-    TypeError for anything else, ValueError if the future belongs to another loop than *loop*.
-    """
-    if isfuture(coro_or_future):
-        if loop is not None and loop is not loop_of(coro_or_future):
-            raise ValueError("The future belongs to a different loop than the one specified as the loop argument")
-        return coro_or_future
-    wrapped = not iscoroutine(coro_or_future)
-    if wrapped:
-        if not inspect.isawaitable(coro_or_future):
-            raise TypeError(f"An asyncio.Future, a coroutine or an awaitable is required, not {coro_or_future!r}")
-        coro_or_future = _await(coro_or_future)
+def _keywords_of(loop_type: type) -> frozenset[str] | None:
+    """The keywords that create_task() of this class takes; None if it takes all."""
     try:
-        return (current_loop() if loop is None else loop).create_task(coro_or_future)
+        return _keywords[loop_type]
+    except KeyError:
+        pass
+    try:
+        parameters = inspect.signature(loop_type.create_task).parameters.values()  # type: ignore[attr-defined]
+    except (AttributeError, ValueError, TypeError):  # written in C, or a mock: what every loop has taken since 3.11
+        found: frozenset[str] | None = frozenset(("name", "context"))
+    else:
+        every = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        found = None if every else frozenset(p.name for p in parameters)
+    _keywords[loop_type] = found
+    return found
+
+
+@overload
+def ensure_future(coro_or_future: Coroutine[Any, Any, _T], *, loop: Any = None) -> Task: ...
+@overload
+def ensure_future(coro_or_future: Awaitable[_T], *, loop: Any = None) -> Future: ...
+def ensure_future(coro_or_future: Any, *, loop: Any = None) -> Any:
+    """A future as it is; anything else that can be awaited as a task of *loop* (default: the running or the current one).
+
+    ValueError for a future of another loop than *loop*; TypeError for what cannot be awaited; RuntimeError without a loop.
+    """
+    close = True
+    if type(coro_or_future) is not types.CoroutineType:
+        if isfuture(coro_or_future):
+            if loop is not None and loop is not loop_of(coro_or_future):
+                raise ValueError(
+                    "The future belongs to a different loop than the one specified as the loop argument: "
+                    f"{coro_or_future!r} is not of {loop!r}"
+                )
+            return coro_or_future
+        if not iscoroutine(coro_or_future):
+            coro_or_future = as_coroutine(coro_or_future)
+            close = False  # the awaitable itself stays usable
+    if loop is None:
+        try:
+            loop = current_loop()
+        except RuntimeError:
+            if not close:
+                coro_or_future.close()  # ours: it must not be reported as never awaited
+            raise
+    try:
+        return loop.create_task(coro_or_future)
     except RuntimeError:
-        if wrapped:
-            coro_or_future.close()  # type: ignore[attr-defined]
+        coro_or_future.close()
         raise
 
 
-async def _await(awaitable: Awaitable[T]) -> T:
+def as_coroutine(awaitable: Any) -> Any:
+    """A coroutine that awaits *awaitable*. TypeError if that is none."""
+    if not inspect.isawaitable(awaitable):
+        raise not_awaitable(awaitable)
+    return _await(awaitable)
+
+
+async def _await(awaitable: Any) -> Any:
     return await awaitable
 
 
 @types.coroutine
 def _give_up_the_turn() -> Generator[None, None, None]:
+    """The cheapest wait there is: the task goes to the end of the ready queue."""
     yield
 
 
 async def sleep(delay: float, result: Any = None) -> Any:
-    """Wait for *delay* seconds, never less; then return *result*. A delay of 0 or less gives up one turn.
+    """Wait *delay* seconds, by the loop's clock; returns *result*. A cancellation point, always.
 
-    ValueError for NaN. A cancellation point in any case.
+    At 0 or less only the turn is given up: everything that is ready now runs first. ValueError for NaN.
     """
     if delay <= 0:
         await _give_up_the_turn()
         return result
     if delay != delay:
-        raise ValueError("Invalid delay: NaN (not a number)")
-    loop = get_running_loop()
+        raise bad_delay(delay)
+    loop = _get_running_loop()
     future = loop.create_future()
-    timer = loop.call_later(delay, _set_unless_cancelled, future, result)
+    timer = loop.call_later(delay, _wake, future, result)
     try:
         return await future
-    finally:
+    except BaseException:
         timer.cancel()
+        raise
 
 
-def _set_unless_cancelled(future: Any, result: Any) -> None:
-    if not future.cancelled():
+def _wake(future: Any, result: Any) -> None:
+    if not future.done():  # it may have been cancelled in this very turn
         future.set_result(result)

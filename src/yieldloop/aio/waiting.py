@@ -1,377 +1,344 @@
-"""Waiting for several things, or for one with a condition.
+"""gather, wait, as_completed, shield: waiting for several things, or for one at arm's length.
 
-What lives here: `gather`, `wait`, `wait_for`, `as_completed`, `shield`. What may not: groups that own their tasks (`taskgroups`).
-All of them accept futures of any kind and work on any loop.
+What lives here: collectors, each an object whose done-callback is put on all that is waited for. What may not: starting tasks
+(`tasks`), limits in time around a block (`timeouts`).
+
+A collector carries the task that waits as ``_awaiting_task``. That is all the bookkeeping that call graphs need: who waits for a
+future is read off its callbacks when somebody asks (`graph`), and costs nothing while nobody does.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Iterator
+import concurrent.futures
+import inspect
+import types
+from asyncio import events as _events
+from collections.abc import Awaitable, Coroutine, Iterable
+from contextvars import copy_context
 from typing import Any
 
-from yieldloop.aio.graph import future_add_to_awaited_by, future_discard_from_awaited_by
+from yieldloop.aio.queues import Queue
 from yieldloop.aio.tasks import ensure_future
-from yieldloop.aio.timeouts import timeout as timeout_after
 from yieldloop.engine._leaf import skip_globals
 from yieldloop.engine.futures import Future, isfuture, loop_of
-from yieldloop.engine.running import current_loop, get_running_loop
+from yieldloop.engine.running import current_loop
 from yieldloop.engine.tasks import current_task, iscoroutine
+from yieldloop.errors import CancelledError, bad_delay
 
-__all__ = ["ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "as_completed", "gather", "shield", "wait", "wait_for"]
+__all__ = ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "as_completed", "gather", "shield", "wait")
 
-FIRST_COMPLETED = asyncio.FIRST_COMPLETED
-FIRST_EXCEPTION = asyncio.FIRST_EXCEPTION
-ALL_COMPLETED = asyncio.ALL_COMPLETED
+FIRST_COMPLETED = concurrent.futures.FIRST_COMPLETED
+FIRST_EXCEPTION = concurrent.futures.FIRST_EXCEPTION
+ALL_COMPLETED = concurrent.futures.ALL_COMPLETED
+
+_CoroutineType = types.CoroutineType
+_running_loop_or_none = _events._get_running_loop
+_get_running_loop = _events.get_running_loop
+
 skip_globals(globals())
 
 
 # --- gather ------------------------------------------------------------------------------------------------------------
 
 
-class _Gathering(Future):
-    """The future that `gather` returns: cancelling it cancels what it waits for."""
+class _GatheringFuture(Future):
+    """The future that gather() returns: it counts its children and cancels them when it is cancelled itself."""
 
-    def __init__(self, loop: Any, return_exceptions: bool) -> None:
-        Future.__init__(self, loop=loop)
-        self._children: list[Any] = []  # one a result, in order; an awaitable given twice stands here twice
-        self._unfinished = 0  # different children that are not done
+    def __init__(self, children: list[Any], different: int, return_exceptions: bool, task: Any, *, loop: Any) -> None:
+        super().__init__(loop=loop)
+        self._children = children  # in the order of the arguments, one of which may stand there twice
+        self._left = different  # children that are not done yet
         self._return_exceptions = return_exceptions
+        self._some_failed = False
         self._cancel_requested = False
+        self._awaiting_task = task
 
     def cancel(self, msg: Any = None) -> bool:
+        """Cancel the children. As with a task, this future is done when they are. False if no child could be cancelled."""
         if self.done():
             return False
-        cancelled = False
+        some = False
         for child in self._children:
             if child.cancel(msg=msg):
-                cancelled = True
-        if cancelled:
-            # The children may refuse, or end otherwise: what becomes of us is decided when the last one is done.
-            self._cancel_requested = True
-        return cancelled
+                some = True
+        if some:
+            self._cancel_requested = True  # and so gather() ends in a cancellation, return_exceptions or not
+        return some
 
-    def _child_done(self, child: Any) -> None:
-        self._unfinished -= 1
-        future_discard_from_awaited_by(child, self)
+    def child_done(self, child: Any) -> None:
+        self._left -= 1
         if self.done():
             if not child.cancelled():
-                child.exception()  # somebody failed before it: its own exception counts as seen
+                child.exception()  # nobody can ask for it through us any more: do not report it
             return
-        if not self._return_exceptions:
-            if child.cancelled():
-                self.set_exception(child._make_cancelled_error())
+        if child.cancelled():
+            if not self._return_exceptions:
+                self._fail(child._make_cancelled_error())
                 return
-            error = child.exception()
-            if error is not None:
-                self.set_exception(error)
-                return
-        if not self._unfinished:
-            if self._cancel_requested:
-                self.set_exception(child._make_cancelled_error())
-            else:
-                self.set_result([_outcome(each) for each in self._children])
+            self._some_failed = True
+        else:
+            exc = child.exception()
+            if exc is not None:
+                if not self._return_exceptions:
+                    self._fail(exc)
+                    return
+                self._some_failed = True
+        if not self._left:
+            self._complete()
+
+    def _fail(self, exc: BaseException) -> None:
+        self._awaiting_task = None  # the children run on, and nobody waits for them (cpython issue 157213)
+        self.set_exception(exc)
+
+    def _complete(self) -> None:
+        self._awaiting_task = None
+        if self._cancel_requested:
+            self.set_exception(self._children[-1]._make_cancelled_error())
+        elif self._some_failed:
+            self.set_result([_outcome(child) for child in self._children])
+        else:
+            self.set_result([child.result() for child in self._children])
 
 
-def _outcome(future: Any) -> Any:
-    """The result, or the exception as a value."""
-    if future.cancelled():
-        return asyncio.CancelledError("" if future._cancel_message is None else future._cancel_message)
-    error = future.exception()
-    return future.result() if error is None else error
+def _outcome(child: Any) -> Any:
+    """The child's result, or its exception as a value."""
+    if child.cancelled():
+        message = child._cancel_message
+        return CancelledError("" if message is None else message)
+    exc = child.exception()
+    return child.result() if exc is None else exc
 
 
-def gather(*coros_or_futures: Awaitable[Any], return_exceptions: bool = False) -> Any:
-    """A future for the list of all results, in the order of the arguments.
+def gather(*coros_or_futures: Any, return_exceptions: bool = False) -> Any:
+    """Run the awaitables side by side; a future for the list of their results, in the order of the arguments.
 
-    The first exception goes to who awaits (the others run on), unless *return_exceptions*: then exceptions are results. If the
-    future is cancelled, so is everything unfinished in it. An awaitable given twice is awaited once.
+    The first exception becomes the exception of that future, and the others run on; with *return_exceptions*, exceptions stand in
+    the list like results. A child that is cancelled counts as one that raised CancelledError. Cancelling the future cancels all
+    children. ValueError if they belong to different loops; TypeError for what cannot be awaited.
     """
+    loop = _running_loop_or_none()
     if not coros_or_futures:
-        empty = current_loop().create_future()
-        empty.set_result([])
-        return empty
-    loop = None
-    made: dict[Any, Any] = {}
-    children = []
-    for awaitable in coros_or_futures:
-        child = made.get(awaitable)
-        if child is None:
-            child = ensure_future(awaitable, loop=loop)
+        nothing = (current_loop() if loop is None else loop).create_future()
+        nothing.set_result([])
+        return nothing
+    task = None if loop is None else current_task(loop)
+    futures: dict[Any, Any] = {}
+    for arg in coros_or_futures:
+        if arg in futures:
+            continue
+        if type(arg) is _CoroutineType and loop is not None:
+            child = loop.create_task(arg)
+        else:
+            child = ensure_future(arg, loop=loop)
             if loop is None:
                 loop = loop_of(child)
-            if child is not awaitable:
-                child._log_destroy_pending = False  # it is ours alone: who drops the gathering drops it too
-            made[awaitable] = child
-        children.append(child)
-    outer = _Gathering(loop, return_exceptions)
-    outer._children = children
-    outer._unfinished = len(made)
-    context = contextvars.copy_context()
+        if child is not arg:
+            child._log_destroy_pending = False  # nobody else has it: its end is reported through us
+        futures[arg] = child
+    different = futures.values()
+    children = list(different) if len(futures) == len(coros_or_futures) else [futures[arg] for arg in coros_or_futures]
+    outer = _GatheringFuture(children, len(futures), return_exceptions, task, loop=loop)
+    child_done = outer.child_done
+    context = copy_context()
     done = []
-    for child in made.values():
-        if child.done():
+    for child in different:
+        if child.done():  # before, or by an eager first step
             done.append(child)
         else:
-            future_add_to_awaited_by(child, outer)
-            child.add_done_callback(outer._child_done, context=context)
-    for child in done:
-        outer._child_done(child)
+            child.add_done_callback(child_done, context=context)
+    for child in done:  # at once: a gather() of what is all done is done itself
+        child_done(child)
     return outer
 
 
 # --- wait --------------------------------------------------------------------------------------------------------------
 
 
-async def wait(
-    fs: Iterable[Any], *, timeout: float | None = None, return_when: str = ALL_COMPLETED
-) -> tuple[set[Any], set[Any]]:
-    """Wait for futures; returns (done, pending). Neither a time-out (s) nor a cancellation touches the futures.
+class _Wait:
+    """One call of wait()."""
 
-    *return_when* is FIRST_COMPLETED, FIRST_EXCEPTION or ALL_COMPLETED. TypeError for coroutines, which would be lost.
-    """
-    if isfuture(fs) or iscoroutine(fs):
-        raise TypeError(f"expect a list of futures, not {type(fs).__name__}")
-    futures = set(fs)
-    if not futures:
-        raise ValueError("Set of Tasks/Futures is empty.")
-    if return_when not in (FIRST_COMPLETED, FIRST_EXCEPTION, ALL_COMPLETED):
-        raise ValueError(f"Invalid return_when value: {return_when!r}: use FIRST_COMPLETED, FIRST_EXCEPTION or ALL_COMPLETED")
-    if any(iscoroutine(future) for future in futures):
-        raise TypeError("Passing coroutines is forbidden, use tasks explicitly.")
-    return await _wait(futures, timeout, return_when, get_running_loop())
+    __slots__ = ("_awaiting_task", "left", "return_when", "timer", "waiter")
 
-
-class _Countdown:
-    """Tells a waiter when enough of its futures are done."""
-
-    __slots__ = ("left", "return_when", "waiter")
-
-    def __init__(self, left: int, return_when: str, waiter: Any) -> None:
-        self.left = left
+    def __init__(self, count: int, return_when: str, loop: Any) -> None:
+        self.left = count
         self.return_when = return_when
-        self.waiter = waiter
+        self.timer: Any = None
+        self.waiter = loop.create_future()
+        self._awaiting_task = current_task(loop)
 
     def one_done(self, future: Any) -> None:
         self.left -= 1
-        enough = (
+        if (
             self.left <= 0
             or self.return_when == FIRST_COMPLETED
             or (self.return_when == FIRST_EXCEPTION and not future.cancelled() and future.exception() is not None)
-        )
-        if enough and not self.waiter.done():
+        ):
+            if self.timer is not None:
+                self.timer.cancel()
+            self.end()
+
+    def end(self) -> None:
+        if not self.waiter.done():
             self.waiter.set_result(None)
 
 
-async def _wait(futures: set[Any], timeout: float | None, return_when: str, loop: Any) -> tuple[set[Any], set[Any]]:
-    pending = [future for future in futures if not future.done()]
-    failed = return_when == FIRST_EXCEPTION and any(
-        future.done() and not future.cancelled() and future.exception() is not None for future in futures
-    )
-    if not pending or failed or (return_when == FIRST_COMPLETED and len(pending) < len(futures)):
-        return {future for future in futures if future.done()}, set(pending)
-    waiter = loop.create_future()
-    timer = None if timeout is None else loop.call_later(timeout, _release, waiter)
-    countdown = _Countdown(len(pending), return_when, waiter)
-    task = current_task()
-    for future in pending:
-        future.add_done_callback(countdown.one_done)
-        if task is not None:
-            future_add_to_awaited_by(future, task)
-    try:
-        await waiter
-    finally:
-        if timer is not None:
-            timer.cancel()
-        for future in pending:
-            future.remove_done_callback(countdown.one_done)
-            if task is not None:
-                future_discard_from_awaited_by(future, task)
-    done = {future for future in futures if future.done()}
-    return done, futures - done
+async def wait(
+    fs: Iterable[Any], *, timeout: float | None = None, return_when: str = ALL_COMPLETED
+) -> tuple[set[Any], set[Any]]:
+    """Wait for some of the futures and tasks *fs*; returns two sets, the done and the pending ones.
 
-
-def _release(waiter: Any) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
-
-
-# --- wait_for ----------------------------------------------------------------------------------------------------------
-
-
-async def wait_for(fut: Awaitable[Any], timeout: float | None) -> Any:
-    """The result of *fut*, or TimeoutError after *timeout* seconds (None: wait for ever), *fut* cancelled and waited for.
-
-    A cancellation from outside is never swallowed, and a result that came first is never lost (cpython 86296).
+    *return_when* is ALL_COMPLETED, FIRST_COMPLETED, or FIRST_EXCEPTION; after *timeout* seconds it returns in any case, without
+    an error. Nothing is cancelled, also if the waiter is. TypeError for coroutines (make them tasks first), ValueError for an
+    empty *fs* or another *return_when*. A cancellation point, always.
     """
-    if fut is not None and not isfuture(fut) and not iscoroutine(fut) and not hasattr(fut, "__await__"):
-        raise TypeError(f"An asyncio.Future, a coroutine or an awaitable is required, not {fut!r}")
-    if timeout is not None and timeout <= 0:
-        future = ensure_future(fut)
-        if future.done():
-            return future.result()
-        await cancel_and_wait(future)
-        try:
-            return future.result()
-        except asyncio.CancelledError as exc:
-            raise TimeoutError from exc
-    async with timeout_after(timeout):
-        return await fut
-
-
-async def cancel_and_wait(future: Any) -> None:
-    """Cancel *future* and wait until it is done, whatever becomes of it."""
-    waiter = get_running_loop().create_future()
-
-    def done(_: Any) -> None:
-        _release(waiter)
-
-    future.add_done_callback(done)
+    if isfuture(fs) or iscoroutine(fs):
+        raise TypeError(f"expect a list of futures, not {type(fs).__name__}")
+    if not fs:
+        raise ValueError("Set of Tasks/Futures is empty.")
+    if return_when not in (FIRST_COMPLETED, FIRST_EXCEPTION, ALL_COMPLETED):
+        raise ValueError(f"Invalid return_when value: {return_when}")
+    futures = set(fs)
+    if any(iscoroutine(f) for f in futures):
+        raise TypeError("Passing coroutines is forbidden, use tasks explicitly.")
+    if timeout is not None and timeout != timeout:
+        raise bad_delay(timeout)
+    loop = _get_running_loop()
+    state = _Wait(len(futures), return_when, loop)
+    if timeout is not None:
+        state.timer = loop.call_later(timeout, state.end)
+    one_done = state.one_done
+    for future in futures:
+        future.add_done_callback(one_done)
     try:
-        future.cancel()
-        await waiter
+        await state.waiter
     finally:
-        future.remove_done_callback(done)
+        if state.timer is not None:
+            state.timer.cancel()
+        for future in futures:
+            future.remove_done_callback(one_done)
+    done = {f for f in futures if f.done()}
+    return done, futures - done
 
 
 # --- as_completed ------------------------------------------------------------------------------------------------------
 
 
-class _AsCompleted(AsyncIterator[Any], Iterator[Any]):
-    """Gives futures as they complete: by ``async for`` the futures themselves, by ``for`` a coroutine each."""
+class _AsCompletedIterator:
+    """What as_completed() returns."""
 
-    def __init__(self, awaitables: Iterable[Any], timeout: float | None) -> None:
-        self._done: deque[Any] = deque()  # completed, not given out; None once the time is over
-        self._getters: deque[Any] = deque()  # who waits for the next one
-        self._timer = None
+    def __init__(self, aws: Iterable[Any], timeout: float | None) -> None:
         loop = current_loop()
-        self._loop = loop
-        todo = {ensure_future(awaitable, loop=loop) for awaitable in set(awaitables)}
-        self._todo = todo
-        self._left = len(todo)  # not given out yet
+        self._done: Queue[Any] = Queue()  # the futures as they end; None for each that was too late
+        self._timeout_handle: Any = None
+        self._awaiting_task = current_task(None if _running_loop_or_none() is not None else loop)
+        todo = {ensure_future(aw, loop=loop) for aw in set(aws)}
         for future in todo:
-            future.add_done_callback(self._one_done)
+            future.add_done_callback(self._handle_completion)
         if todo and timeout is not None:
-            self._timer = loop.call_later(timeout, self._time_is_over)
+            self._timeout_handle = loop.call_later(timeout, self._handle_timeout)
+        self._todo = todo
+        self._todo_left = len(todo)  # how many the user can still ask for
 
-    def __aiter__(self) -> AsyncIterator[Any]:
+    def __aiter__(self) -> _AsCompletedIterator:
         return self
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> _AsCompletedIterator:
         return self
 
     async def __anext__(self) -> Any:
-        if not self._left:
+        if not self._todo_left:
             raise StopAsyncIteration
-        self._left -= 1
-        return await self._next_future()
+        self._todo_left -= 1
+        return await self._wait_for_one()
 
     def __next__(self) -> Coroutine[Any, Any, Any]:
-        if not self._left:
+        if not self._todo_left:
             raise StopIteration
-        self._left -= 1
-        return self._next_result()
+        self._todo_left -= 1
+        return self._wait_for_one(resolve=True)
 
-    async def _next_result(self) -> Any:
-        return (await self._next_future()).result()
-
-    async def _next_future(self) -> Any:
-        while not self._done:
-            getter = self._loop.create_future()
-            self._getters.append(getter)
-            try:
-                await getter
-            except BaseException:
-                if getter.done() and not getter.cancelled() and self._done:
-                    self._wake_one()  # the one meant for us is for the next
-                raise
-            finally:
-                if getter in self._getters:
-                    self._getters.remove(getter)
-        future = self._done.popleft()
-        if future is None:
-            self._done.append(None)  # everybody who still waits hears it too
-            self._wake_one()
-            raise TimeoutError
-        return future
-
-    def _wake_one(self) -> None:
-        while self._getters:
-            getter = self._getters.popleft()
-            if not getter.done():
-                getter.set_result(None)
-                return
-
-    def _one_done(self, future: Any) -> None:
-        if future not in self._todo:
-            return
-        self._todo.remove(future)
-        self._done.append(future)
-        self._wake_one()
-        if not self._todo and self._timer is not None:
-            self._timer.cancel()
-
-    def _time_is_over(self) -> None:
+    def _handle_timeout(self) -> None:
         for future in self._todo:
-            future.remove_done_callback(self._one_done)
+            future.remove_done_callback(self._handle_completion)
+            self._done.put_nowait(None)
         self._todo.clear()
-        self._done.append(None)
-        self._wake_one()
+
+    def _handle_completion(self, future: Any) -> None:
+        if not self._todo:
+            return  # the time-out was first
+        self._todo.remove(future)
+        self._done.put_nowait(future)
+        if not self._todo and self._timeout_handle is not None:
+            self._timeout_handle.cancel()
+
+    async def _wait_for_one(self, resolve: bool = False) -> Any:
+        try:
+            future = await self._done.get()
+        except BaseException:
+            self._todo_left += 1  # the one that was asked for is still to come
+            raise
+        if future is None:
+            raise TimeoutError
+        return future.result() if resolve else future
 
 
-def as_completed(fs: Iterable[Any], *, timeout: float | None = None) -> Any:
-    """Iterate over awaitables in the order of their completion (Python 3.13's form, plain and async).
+def as_completed(fs: Iterable[Awaitable[Any]], *, timeout: float | None = None) -> _AsCompletedIterator:
+    """Iterate over awaitables in the order in which they end.
 
-    ``async for`` gives the futures themselves, done; ``for`` gives coroutines to be awaited in turn. TimeoutError is raised for
-    what is not done *timeout* seconds after the call; the awaitables run on. TypeError for a single future or coroutine.
+    ``async for`` gives the futures themselves, done (tasks for those that were coroutines). A plain ``for`` gives coroutines, to be
+    awaited one by one for the next result. TimeoutError when *timeout* seconds pass before all are done; TypeError if *fs* is an
+    awaitable itself; RuntimeError without a loop.
     """
-    if isfuture(fs) or iscoroutine(fs):
-        raise TypeError(f"expect an iterable of futures, not {type(fs).__name__}")
-    return _AsCompleted(fs, timeout)
+    if inspect.isawaitable(fs):
+        raise TypeError(f"expects an iterable of awaitables, not {type(fs).__name__}")
+    if timeout is not None and timeout != timeout:
+        raise bad_delay(timeout)
+    return _AsCompletedIterator(fs, timeout)
 
 
 # --- shield ------------------------------------------------------------------------------------------------------------
 
 
-def shield(arg: Awaitable[Any]) -> Any:
-    """A future that follows *arg* but whose cancellation does not reach it.
+class _Shield:
+    """Passes the inner future's end on to the outer one, and no cancellation inwards."""
 
-    Keep a reference to *arg* if it is yours. If the shield was cancelled and *arg* fails later, that is reported.
+    __slots__ = ("_awaiting_task", "inner", "outer")
+
+    def __init__(self, inner: Any, outer: Any, task: Any) -> None:
+        self.inner = inner
+        self.outer = outer
+        self._awaiting_task = task
+
+    def inner_done(self, inner: Any) -> None:
+        outer = self.outer
+        if outer.cancelled():
+            return
+        if inner.cancelled():
+            outer.cancel()
+            return
+        exc = inner.exception()
+        if exc is not None:
+            outer.set_exception(exc)
+        else:
+            outer.set_result(inner.result())
+
+    def outer_done(self, outer: Any) -> None:
+        if not self.inner.done():
+            self.inner.remove_done_callback(self.inner_done)
+
+
+def shield(arg: Awaitable[Any]) -> Any:
+    """A future for *arg* that can be cancelled without cancelling *arg*.
+
+    If the waiter is cancelled, *arg* runs on, and its exception, if one comes, is reported as not retrieved. If *arg* itself is
+    cancelled, so is the future.
     """
     inner = ensure_future(arg)
     if inner.done():
         return inner
     loop = loop_of(inner)
     outer = loop.create_future()
-    future_add_to_awaited_by(inner, outer)
-
-    def inner_done(_: Any) -> None:
-        future_discard_from_awaited_by(inner, outer)
-        if outer.cancelled():
-            return
-        if inner.cancelled():
-            outer.cancel()
-            return
-        error = inner.exception()
-        if error is None:
-            outer.set_result(inner.result())
-        else:
-            outer.set_exception(error)
-
-    def report_late_failure(_: Any) -> None:
-        if not inner.cancelled() and (error := inner.exception()) is not None:
-            message = f"{error.__class__.__name__} exception in shielded future"
-            loop.call_exception_handler({"message": message, "exception": error, "future": inner})
-
-    def outer_done(_: Any) -> None:
-        if inner.done():
-            return
-        inner.remove_done_callback(inner_done)
-        future_discard_from_awaited_by(inner, outer)
-        inner.add_done_callback(report_late_failure)
-
-    inner.add_done_callback(inner_done)
-    outer.add_done_callback(outer_done)
+    both = _Shield(inner, outer, current_task(loop))
+    inner.add_done_callback(both.inner_done)
+    outer.add_done_callback(both.outer_done)
     return outer

@@ -92,7 +92,7 @@ class EpollSet:
         An error or a hang-up wakes both: whoever waits has to see it, by the system call that reports it.
         """
         fd, flags = self._found[i]
-        if fd in self._suspects and _is_silent(fd):
+        if fd in self._suspects and _is_silent(fd, flags):
             return STALE
         mask = 0
         if flags & ~select.EPOLLOUT:
@@ -112,9 +112,9 @@ def _flags(mask: int) -> int:
     return (select.EPOLLIN if mask & READ else 0) | (select.EPOLLOUT if mask & WRITE else 0)
 
 
-def _is_silent(fd: int) -> bool:
-    """True if the file that *fd* is now has nothing to report: then the event was another file's."""
+def _is_silent(fd: int, flags: int) -> bool:
+    """True if the file that *fd* is now has nothing of *flags* to report: then the event was another file's."""
     poll = select.poll()
-    poll.register(fd, select.POLLIN | select.POLLOUT)
+    poll.register(fd, flags & (select.POLLIN | select.POLLOUT))  # the same bits in both interfaces
     found = poll.poll(0)
     return not found or bool(found[0][1] & select.POLLNVAL)

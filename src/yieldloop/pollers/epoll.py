@@ -24,7 +24,7 @@ from yieldloop.pollers.sides import STALE
 
 # How long a sleep has to be quiet before the table is audited, and how much longer for each armed side: an audit looks at a
 # descriptor in less than a microsecond, so this keeps it below some percent of a processor however often it is provoked.
-QUIET = 10**9  # ns
+QUIET = 250 * 10**6  # ns
 QUIET_EACH = 20_000  # ns
 
 

@@ -31,7 +31,7 @@ from yieldloop.pollers.base import FdPoller
 from yieldloop.pollers.sides import READ, WRITE
 
 EVENTS_MOST = 1024
-QUIET = 10**9  # ns; an idle loop looks for closed descriptors after this long, as with epoll and for the same reason
+QUIET = 250 * 10**6  # ns; an idle loop looks for closed descriptors after this long, as with epoll and for the same reason
 
 
 class KqueuePoller(FdPoller):

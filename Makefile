@@ -34,7 +34,7 @@ build: $(VERDICT) ## compile the extensions in place (without a C compiler: say 
 	@echo "yieldloop is built: $$(cat $(VERDICT))"
 
 bench: $(VERDICT) $(VENV)/bench.stamp ## measure against stock asyncio, uvloop and the other peers
-	@cd bench && ../$(PY) -m harness $(ARGS)
+	@$(PY) bench/run.py $(ARGS)
 
 conformance: $(VERDICT) ## run CPython's own asyncio tests against yieldloop (needs the interpreter's `test` package)
 	@$(PY) tests/conformance/run.py $(ARGS)
@@ -93,11 +93,10 @@ $(VERDICT): $(SOURCES) .ci/compiler $(VENV)/install.stamp
 	esac; \
 	echo "$$verdict" >$@
 
-# The peers one by one: not every one of them has a build for every Python, and the benchmark leaves out what is missing.
 $(VENV)/bench.stamp: bench/requirements.txt $(VENV)/install.stamp
 	@echo "==> installing the peers to measure against"
-	@grep -E '^[a-z]' bench/requirements.txt | while read -r peer; do \
-	  $(PIP) install --only-binary :all: "$${peer%%#*}" >/dev/null 2>&1 || echo "    $$peer: not for this Python, left out"; done
+	@$(PIP) install -r bench/requirements.txt
+	@$(PY) bench/run.py --setup
 	@touch $@
 
 $(VENV)/lint.stamp: $(VENV)/install.stamp

@@ -394,7 +394,7 @@ def main() -> int:
     else:
         print(table([report]))
     for line in report["wrong"]:
-        print(f"mismatch: {ascii(line)}", file=sys.stderr)
+        print(f"mismatch: {line!a}", file=sys.stderr)
     return 1 if report["mismatches"] or not report["files"] else 0
 
 

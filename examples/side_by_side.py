@@ -15,9 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mirror import table
-
 import yieldloop
+from mirror import table
 
 PROGRAM = str(Path(__file__).with_name("mirror.py"))
 ON_YIELDLOOP = ("-m", "yieldloop", "run", "--")

@@ -40,7 +40,10 @@ ENDINGS = {
         "atexit.register(lambda: print(traceback.extract_tb(sys.last_traceback).format(), sys.excepthook is sys.__excepthook__))\n"
         "1 / 0"
     ),
-    "thread_outlives_main": "import threading, time\nthreading.Thread(target=lambda: (time.sleep(.05), print(LATE))).start()\nLATE = 'late'",
+    "thread_outlives_main": (
+        "import threading, time\n"
+        "threading.Thread(target=lambda: (time.sleep(.05), print(LATE))).start()\nLATE = 'late'"
+    ),
     "pickles_its_classes": (
         "import pickle\nclass C:\n    x = 1\nc = pickle.loads(pickle.dumps(C()))\nprint(type(c) is C, C.__module__)"
     ),

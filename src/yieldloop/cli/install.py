@@ -17,6 +17,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from yieldloop import EventLoop
+
 __all__ = ["install", "installed"]
 
 
@@ -43,16 +45,15 @@ def install(factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> C
 
     Loops that exist already are not touched. The undo puts back what was there; calling it twice does no harm.
     """
-    if factory is None:
-        from yieldloop import EventLoop as factory
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = EventLoop if factory is None else factory
     module: Any = asyncio
     get_policy, set_policy = _policy_functions()
     policy_before = get_policy()
-    set_policy(_policy_giving(factory, policy_before))
+    set_policy(_policy_giving(new_loop, policy_before))
     # 3.13 and later: "the most efficient loop of this platform", which programs pass as loop_factory to ask for the default.
     class_before = getattr(module, "EventLoop", None)
     if class_before is not None:
-        module.EventLoop = factory
+        module.EventLoop = new_loop
 
     def undo() -> None:
         set_policy(policy_before)

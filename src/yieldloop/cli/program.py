@@ -75,9 +75,9 @@ def _fresh_main() -> ModuleType:
     """Put a new ``__main__`` in place of ours, with the names that the interpreter gives to it."""
     _own_main.append(sys.modules["__main__"])
     main = ModuleType("__main__")
-    main.__dict__["__builtins__"] = builtins
+    main.__dict__.update(__builtins__=builtins)
     if sys.version_info < (3, 14):
-        main.__dict__["__annotations__"] = {}
+        main.__dict__.update(__annotations__={})
     sys.modules["__main__"] = main
     return main
 
@@ -104,7 +104,7 @@ def _code_of(place: str, command: list[str]) -> CodeType:
     try:
         with open(place, "rb") as file:
             if place.endswith(".pyc"):
-                code: CodeType | None = pkgutil.read_code(file)  # type: ignore[attr-defined]
+                code: CodeType | None = pkgutil.read_code(file)
                 if code is None:
                     _let_python_refuse(command)
                 return code

@@ -18,7 +18,7 @@ VERDICT := $(VENV)/verdict
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test build bench conformance lint typecheck format clean distclean
+.PHONY: help run test build bench conformance lint typecheck format clean distclean FORCE
 
 help: ## list the tasks
 	@echo "usage: make TASK [PYTHON=python3.13] [ARGS='...']"; echo
@@ -62,8 +62,8 @@ distclean: clean ## remove the environments too
 # The environment. Some systems ship Python without ensurepip (Debian: python3-venv); where pip itself is there, it can
 # fill an environment from outside.
 $(VENV)/venv.stamp:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "yieldloop needs Python 3.11 or later, and PYTHON=$(PYTHON) is $$($(PYTHON) --version 2>&1 || echo not there)."; \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "yieldloop needs Python 3.11 or later, and PYTHON=$(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not there)."; \
 	  echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; } >&2
 	@echo "==> making the environment $(VENV) ($$($(PYTHON) --version))"
 	@rm -rf $(VENV) && mkdir -p $(dir $(VENV))
@@ -81,10 +81,16 @@ $(VENV)/install.stamp: pyproject.toml $(VENV)/venv.stamp
 	@YIELDLOOP_PURE=1 $(PIP) install --no-build-isolation --editable '.[test]'
 	@touch $@
 
+# What there is to compile with: asked every time, and its file is only touched when the answer is another one.
+$(VENV)/tools: $(VENV)/venv.stamp FORCE
+	@$(PY) .ci/compiler >$@.new; if cmp -s $@.new $@; then rm -f $@.new; else mv -f $@.new $@; fi
+
+FORCE:
+
 # The extensions. Without a compiler (or Python's headers) this is no failure: the .py files run as they are. With one,
 # an error or a Cython warning is a failure.
-$(VERDICT): $(SOURCES) .ci/compiler $(VENV)/install.stamp
-	@verdict="$$($(PY) .ci/compiler)"; \
+$(VERDICT): $(SOURCES) $(VENV)/tools $(VENV)/install.stamp
+	@verdict="$$(cat $(VENV)/tools)"; \
 	case "$$verdict" in \
 	  compiled) echo "==> compiling the extensions in place"; \
 	    $(PY) setup.py --quiet build_ext --inplace >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; \

@@ -144,7 +144,7 @@ def capture_call_graph(
     """The call graph of *future*, or of the current task (None if there is none).
 
     For the current task, *depth* frames are left out at the top (1: this function's). *limit* cuts each call stack to that many
-    frames: the newest if positive, the outermost if negative; 0 leaves stacks out. RuntimeError without *future* and without a
+    frames: the outermost if positive, the newest if negative; 0 leaves stacks out. RuntimeError without *future* and without a
     running loop; TypeError if *future* is no asyncio future. Source: Python 3.14.
     """
     loop = _events._get_running_loop()
@@ -161,10 +161,7 @@ def capture_call_graph(
     _check(future)
     stack = _running_stack(sys._getframe(depth)) if limit != 0 else []
     if limit is not None:
-        stack = stack[-limit:] if limit < 0 else stack[:limit]
-    if limit is not None:
-        # The running stack is newest first, a suspended one is captured outermost first: same words, other ends.
-        pass
+        stack = stack[-limit:] if limit > 0 else stack[:-limit]
     return FutureCallGraph(future, tuple(stack), tuple(_graph_of(w, limit, (future,)) for w in _waiters_of(future)))
 
 

@@ -60,7 +60,7 @@ class Lock(_AsyncWith, LoopBound):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # __aenter__ below takes a free lock without calling acquire(). A subclass with its own acquire() wants to be asked.
         super().__init_subclass__(**kwargs)
-        if "acquire" in vars(cls) and "__aenter__" not in vars(cls):
+        if cls.acquire is not Lock.acquire and cls.__aenter__ is Lock.__aenter__:
             cls.__aenter__ = _AsyncWith.__aenter__  # type: ignore[method-assign]
 
     def __repr__(self) -> str:

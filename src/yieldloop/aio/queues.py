@@ -53,8 +53,7 @@ class Queue(_Base[_T]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if not vars(cls).keys().isdisjoint(("qsize", "empty", "full")):
-            cls._custom = True
+        cls._custom = any(getattr(cls, name) is not getattr(Queue, name) for name in ("qsize", "empty", "full"))
 
     # --- how items are kept: for subclasses -----------------------------------------------------------------------------
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import inspect
 import types
 from asyncio import events as _events
-from collections.abc import Awaitable, Coroutine, Generator
-from contextvars import Context
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar, overload
 
 from yieldloop.engine._leaf import skip_globals
 from yieldloop.engine.futures import Future, isfuture, loop_of
 from yieldloop.engine.running import current_loop
+from yieldloop.engine.sleeping import sleep
 from yieldloop.engine.tasks import Task, iscoroutine
-from yieldloop.errors import bad_delay, not_awaitable
+from yieldloop.errors import not_awaitable
 
 __all__ = ("create_task", "ensure_future", "sleep")
 
@@ -115,34 +115,3 @@ def as_coroutine(awaitable: Any) -> Any:
 
 async def _await(awaitable: Any) -> Any:
     return await awaitable
-
-
-@types.coroutine
-def _give_up_the_turn() -> Generator[None, None, None]:
-    """The cheapest wait there is: the task goes to the end of the ready queue."""
-    yield
-
-
-async def sleep(delay: float, result: Any = None) -> Any:
-    """Wait *delay* seconds, by the loop's clock; returns *result*. A cancellation point, always.
-
-    At 0 or less only the turn is given up: everything that is ready now runs first. ValueError for NaN.
-    """
-    if delay <= 0:
-        await _give_up_the_turn()
-        return result
-    if delay != delay:
-        raise bad_delay(delay)
-    loop = _get_running_loop()
-    future = loop.create_future()
-    timer = loop.call_later(delay, _wake, future, result)
-    try:
-        return await future
-    except BaseException:
-        timer.cancel()
-        raise
-
-
-def _wake(future: Any, result: Any) -> None:
-    if not future.done():  # it may have been cancelled in this very turn
-        future.set_result(result)

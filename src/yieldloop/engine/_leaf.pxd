@@ -21,6 +21,10 @@ cdef class FutureIter:
     cdef Promise _future
 
 
+cdef class Steps:
+    cdef object advance(self)
+
+
 cpdef object iter_send(object coro, object value)
 cpdef object iter_throw(object coro, object exc)
 cpdef int run_in_context(object context, Entry entry) except -1

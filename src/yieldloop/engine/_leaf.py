@@ -238,3 +238,31 @@ def _as_exception(typ: Any, val: Any, tb: Any) -> BaseException:
     if tb is not None:
         exc = exc.with_traceback(tb)
     return exc
+
+
+# --- awaitables without a frame ------------------------------------------------------------------------------------------
+
+
+class Steps:
+    """An awaitable whose steps a method takes: ``advance`` returns what is to be yielded, or an `Outcome` at the end."""
+
+    __slots__ = ()
+
+    def advance(self) -> Any:
+        raise NotImplementedError("an awaitable says what its next step does")
+
+    def __await__(self) -> Any:
+        return self
+
+    def __iter__(self) -> Any:  # `yield from`, PEP 380
+        return self
+
+    def __next__(self) -> Any:
+        got = self.advance()
+        if type(got) is Outcome:
+            raise StopIteration(got.value)
+        return got
+
+    def send(self, value: Any) -> Any:
+        """Resume, as a generator's ``send``."""
+        return self.__next__()

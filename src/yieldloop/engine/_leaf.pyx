@@ -382,3 +382,58 @@ cdef extern from *:
     void PyErr_SetString(PyObject *typ, const char *text)
 
 (<PyTypeObject *>FutureIter).tp_iternext = _future_iternext
+
+
+# --- awaitables without a frame ------------------------------------------------------------------------------------------
+
+cdef class Steps:
+    cdef object advance(self):
+        raise NotImplementedError("an awaitable says what its next step does")
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        got = self.advance()
+        if type(got) is Outcome:
+            raise StopIteration((<Outcome>got).value)
+        return got
+
+    def send(self, value):
+        got = self.advance()
+        if type(got) is Outcome:
+            raise StopIteration((<Outcome>got).value)
+        return got
+
+
+cdef PyObject *_steps_iternext(PyObject *self) noexcept:
+    cdef PyObject *got = yl_advance(self)
+    cdef PyObject *stop
+    if got == NULL:
+        return NULL
+    if type(<object>got) is Outcome:
+        stop = yl_stop(<PyObject *>(<Outcome>got).value)
+        Py_XDECREF(got)
+        return stop
+    return got
+
+
+cdef PyObject *yl_advance(PyObject *self) noexcept:
+    """advance() by the C convention: a new reference, or NULL with the exception left set."""
+    try:
+        got = (<Steps>self).advance()
+    except BaseException as exc:
+        kind = type(exc)
+        PyErr_SetObject(<PyObject *>kind, <PyObject *>exc)
+        return NULL
+    Py_INCREF(got)
+    return <PyObject *>got
+
+
+cdef extern from *:
+    void PyErr_SetObject(PyObject *typ, PyObject *value)
+
+(<PyTypeObject *>Steps).tp_iternext = _steps_iternext

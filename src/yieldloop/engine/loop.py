@@ -91,6 +91,10 @@ class LoopCore(Core):
             return monotonic_ns()
         return int(self.time() * 1e9)
 
+    def _seconds(self) -> Any:
+        """`time`, with a shorter way to our own clock."""
+        return monotonic_ns() / 1e9 if self._own_clock else self.time()
+
     # --- putting work in front of the iteration -------------------------------------------------------------------------
 
     def _make_handle(self, callback: Any, args: Any, context: Any) -> Any:
@@ -132,7 +136,7 @@ class LoopCore(Core):
             raise TypeError("delay must not be None")
         if self._closed or self._debug or not is_callable(callback):
             self._check(callback, "call_later", True)
-        return self._arm(self._time() + delay if self._own_clock else self.time() + delay, callback, args, context)
+        return self._arm(self._seconds() + delay, callback, args, context)
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
         """Call ``callback(*args)`` when the loop's clock shows *when* (s), never early. Errors as `call_later`."""

@@ -451,13 +451,13 @@ def iscoroutine(obj: Any) -> bool:
 
 def iscoroutinefunction(func: Any) -> bool:
     """True for a function that returns a coroutine when called: ``async def``, or marked with `coroutine`."""
-    if inspect.iscoroutinefunction(func) or getattr(func, "_is_coroutine", None) is _IS_COROUTINE:
+    if inspect.iscoroutinefunction(func) or getattr(func, "_is_coroutine", None) is IS_COROUTINE:
         return True
     code = getattr(func, "__code__", None)
     return code is not None and bool(code.co_flags & _MARKED) and inspect.isgeneratorfunction(func)
 
 
-_IS_COROUTINE = getattr(_coroutines, "_is_coroutine", None) or object()
+IS_COROUTINE = getattr(_coroutines, "_is_coroutine", None) or object()
 
 
 def coroutine(func: Any) -> Any:

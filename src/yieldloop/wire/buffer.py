@@ -107,14 +107,13 @@ class StreamBuffer:
         start = self.pos
         end = start + n
         self.scan_for = None
-        if end < len(head):
-            self.pos = end
-            self.size -= n
-            return head[start:end]
-        if end == len(head):
+        if end <= len(head):
             piece = head[start:end]
             self.size -= n
-            self._next_piece()
+            if end < len(head):
+                self.pos = end
+            else:
+                self._next_piece()
             return piece
         return self._take_across(n)
 

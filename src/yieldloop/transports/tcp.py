@@ -1,0 +1,642 @@
+"""The TCP transport: one connected, non-blocking socket, between the poller and a protocol.
+
+What lives here: when bytes are read, sent, held back; half-close, close, abort; who is told what, and exactly once. What may not: how a
+connection comes about (``loop/net.py``), system calls (``_sockio``).
+
+The transport is itself the entry that the poller pushes when there is something to read, and `WriteSide` is the one for "there is
+room to send": no handle is made for an event.
+
+**One system call a turn.** What a protocol writes to its own transport while it is told of data (`data_received`, `buffer_updated`,
+`eof_received`) is held until that call returns, and leaves in one `send` or `sendmsg` then: a response written as head and body
+is one packet and one system call. Any other write is tried at once, if nothing is queued before it. Refused: to hold those until
+the end of the iteration by an entry in the ready queue, which makes a lone write wait for a poll of the kernel that it
+does not need; and without limit, which is why more than HOLD bytes are never held.
+
+**Contexts.** Every callback of the protocol runs in a copy of its own of the context in which the connection was made: what a callback
+sets in it is seen by the tasks that it creates, and by no other callback (cpython 140947: there, one context served all
+the callbacks of a connection, so that a request's variables were seen by the next request, and `resume_reading` put the
+caller's context in its place). `call_soon(callback, context=None)` gives a callback a copy for the same reason.
+
+Rule for the editor: `forget` before every close of the descriptor, `_closing` before anything that may call the protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import warnings
+from asyncio import trsock
+from collections import deque
+from typing import Any
+
+from yieldloop.engine._leaf import Entry, copy_context
+from yieldloop.engine.core import logger
+from yieldloop.transports._sockio import recv_bytes, recv_into, send_bytes, send_pieces, tell, tell_of
+
+HIGH = 64 * 1024  # bytes queued above which the protocol is asked to pause; asyncio's default
+HOLD = 64 * 1024  # bytes: more are not held back during a callback but sent at once
+LOST_WRITES = 5  # writes after the connection was lost that pass in silence, as in the standard library
+
+_BufferedProtocol = asyncio.BufferedProtocol
+
+
+class WriteSide(Entry):
+    """What the poller pushes when the kernel takes bytes again."""
+
+    __slots__ = ("_transport",)
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def run(self) -> None:
+        transport = self._transport
+        if transport._writing:
+            transport._flush()
+
+    def __repr__(self) -> str:
+        return f"<write side of {self._transport!r}>"
+
+
+class TcpTransport(Entry):
+    """An `asyncio.Transport` over a stream socket, which it owns from now on.
+
+    *loop* is the running loop, *sock* is connected and non-blocking. In the loop's next iteration the protocol's `connection_made`
+    is called, then *waiter* (a future) is resolved. *extra* are answers for `get_extra_info`, *server* is told when
+    the transport begins and ends. *context* (default: a copy of the current one) is what the protocol's callbacks start from.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_buffered",  # the protocol is a BufferedProtocol
+        "_closing",  # close() or abort() was called, or an error: nothing is read any more
+        "_context",
+        "_eof",  # write_eof() was called: nothing more may be written, and the sending side is shut when all is sent
+        "_empty_waiter",  # sendfile waits for an empty queue on this future; nobody may write meanwhile
+        "_extra",
+        "_fd",
+        "_held",  # the only piece written in the current callback, or None; then _queue is None
+        "_high",  # bytes; above: the protocol is paused
+        "_holding",  # a callback of the protocol runs: writes are held until it returns
+        "_loop",
+        "_lost",  # 0 until connection_lost is scheduled; then 1 + the writes since
+        "_low",  # bytes; at or below: it is resumed
+        "_open",  # the socket is ours and not closed
+        "_paused",  # by pause_reading()
+        "_poller",
+        "_protocol",
+        "_protocol_paused",  # pause_writing() was called last, not resume_writing()
+        "_queue",  # deque of pieces (bytes or memoryviews of bytes) not yet sent, oldest first; None if there are none
+        "_queued",  # bytes in _held or _queue
+        "_server",
+        "_sock",
+        "_writing",  # the write side is armed
+    )
+
+    _start_tls_compatible = True
+
+    def __init__(
+        self, loop: Any, sock: Any, protocol: Any, waiter: Any = None, extra: Any = None, server: Any = None, context: Any = None
+    ) -> None:
+        self._open = False
+        self._loop = loop
+        self._poller = loop._poller
+        self._context = copy_context() if context is None else context
+        self._extra = extra
+        self._server = server
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._closing = False
+        self._eof = False
+        self._paused = False
+        self._holding = False
+        self._writing = False
+        self._protocol_paused = False
+        self._lost = 0
+        self._held = None
+        self._queue: Any = None
+        self._queued = 0
+        self._high = HIGH
+        self._low = HIGH // 4
+        self._empty_waiter: Any = None
+        self._take_protocol(protocol)
+        self._open = True
+        set_nodelay(sock)
+        loop._transports[self._fd] = self
+        if server is not None:
+            server._attach(self)
+        loop.call_soon(self._start, waiter, context=self._context)
+
+    @property
+    def __class__(self) -> Any:  # isinstance(transport, asyncio.Transport) holds
+        return asyncio.Transport
+
+    def _start(self, waiter: Any) -> None:
+        """The connection is made: tell the protocol, then begin to read, then tell whoever waits."""
+        try:
+            tell_of(self._context, self._protocol, "connection_made", self)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._report("Exception in callback connection_made: the protocol did not take its transport", exc)
+        if self._open and not self._closing and not self._paused:
+            self._arm()
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _arm(self) -> None:
+        try:
+            self._poller.rearm_reader(self._fd, self)
+        except OSError as exc:
+            self._fatal(exc, "Fatal error: the poller does not take the socket")
+
+    # --- reading -------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """The poller says that there is something to read (or the end, or an error)."""
+        self._receive()
+
+    def _receive(self) -> None:
+        if self._closing or self._paused:
+            return
+        if self._buffered:
+            self._receive_into()
+            return
+        try:
+            data = recv_bytes(self._sock, self._fd)
+        except OSError as exc:
+            self._fatal(exc, "Fatal read error on socket transport")
+            return
+        if data is None:
+            return
+        if not data:
+            self._end_of_stream()
+            return
+        self._tell_holding("data_received", data)
+
+    def _receive_into(self) -> None:
+        try:
+            buffer = tell_of(self._context, self._protocol, "get_buffer", -1)
+            if not len(buffer):
+                raise RuntimeError("get_buffer() returned an empty buffer")
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._fatal(exc, "Fatal error: protocol.get_buffer() call failed.")
+            return
+        try:
+            count = recv_into(self._sock, self._fd, buffer)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:  # beside the kernel's errors: what get_buffer gave is no writable buffer
+            self._fatal(exc, "Fatal read error on socket transport")
+            return
+        if count < 0:
+            return
+        if count == 0:
+            self._end_of_stream()
+            return
+        self._tell_holding("buffer_updated", count)
+
+    def _tell_holding(self, method: str, what: Any) -> None:
+        """Call the protocol and send what it wrote meanwhile, also if it failed then."""
+        error = None
+        self._holding = True
+        try:
+            tell_of(self._context, self._protocol, method, what)
+        except (SystemExit, KeyboardInterrupt):
+            self._release()
+            raise
+        except BaseException as exc:
+            error = exc
+        self._release()
+        if error is not None:
+            self._fatal(error, f"Fatal error: protocol.{method}() call failed.")
+
+    def _end_of_stream(self) -> None:
+        if self._loop.get_debug():
+            logger.debug("%r received EOF", self)
+        error = None
+        keep_open = False
+        self._holding = True
+        try:
+            keep_open = bool(tell(self._context, self._protocol, "eof_received"))
+        except (SystemExit, KeyboardInterrupt):
+            self._release()
+            raise
+        except BaseException as exc:
+            error = exc
+        self._release()
+        if error is not None:
+            self._fatal(error, "Fatal error: protocol.eof_received() call failed.")
+        elif keep_open:
+            if self._open:  # the other side may still read: only the reading is over
+                self._poller.rest_reader(self._fd)
+        else:
+            self.close()
+
+    def is_reading(self) -> bool:
+        """False after `pause_reading`, and once the transport is closing."""
+        return not self._closing and not self._paused
+
+    def pause_reading(self) -> None:
+        """Tell the protocol of nothing that arrives, until `resume_reading`. No effect if paused or closing."""
+        if self._closing or self._paused:
+            return
+        self._paused = True
+        self._poller.rest_reader(self._fd)
+        if self._loop.get_debug():
+            logger.debug("%r pauses reading", self)
+
+    def resume_reading(self) -> None:
+        """Undo `pause_reading`. No effect if not paused, or closing."""
+        if self._closing or not self._paused:
+            return
+        self._paused = False
+        self._arm()
+        if self._loop.get_debug():
+            logger.debug("%r resumes reading", self)
+
+    # --- writing -------------------------------------------------------------------------------------------------------
+
+    def write(self, data: Any) -> None:
+        """Send *data* (bytes, bytearray, memoryview), at once as far as the kernel takes it, the rest when it takes more.
+
+        Never blocks. *data* may be changed by the caller afterwards. RuntimeError after `write_eof`.
+        """
+        if type(data) is not bytes:
+            data = _as_bytes_like(data)
+        if self._eof:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if self._empty_waiter is not None:
+            raise RuntimeError("unable to write; sendfile is in progress")
+        size = len(data)
+        if size == 0:
+            return
+        if self._lost:
+            self._count_lost_write()
+            return
+        if self._queued == 0 and (not self._holding or size > HOLD):
+            self._send_now(data, size)
+            return
+        self._push(data, size)
+        if self._holding:
+            if self._queued > HOLD and not self._writing:
+                self._flush()
+        else:
+            self._maybe_pause()
+
+    def writelines(self, list_of_data: Any) -> None:
+        """`write` of every item, in one system call as far as the kernel takes them."""
+        if self._eof:
+            raise RuntimeError("Cannot call writelines() after write_eof()")
+        if self._empty_waiter is not None:
+            raise RuntimeError("unable to writelines; sendfile is in progress")
+        pieces = [_as_bytes_like(data) for data in list_of_data]
+        if self._lost:
+            if pieces:
+                self._count_lost_write()
+            return
+        for data in pieces:
+            if len(data):
+                self._push(data, len(data))
+        if self._queued and not self._holding:
+            if not self._writing:
+                self._flush()
+            self._maybe_pause()
+
+    def _send_now(self, data: Any, size: int) -> None:
+        try:
+            sent = send_bytes(self._sock, self._fd, data)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._fatal(exc, "Fatal write error on socket transport")
+            return
+        if sent == size:
+            return
+        if sent > 0:
+            data = memoryview(data)[sent:]
+            size -= sent
+        self._push(data, size)
+        self._arm_writing()
+        self._maybe_pause()
+
+    def _push(self, data: Any, size: int) -> None:
+        """Queue *data*. What its owner may change is copied."""
+        if type(data) is not bytes and not (type(data) is memoryview and type(data.obj) is bytes and data.contiguous):
+            data = bytes(data)
+        self._queued += size
+        if self._queue is not None:
+            self._queue.append(data)
+        elif self._held is not None:
+            self._queue = deque((self._held, data))
+            self._held = None
+        elif self._holding and not self._writing:
+            self._held = data
+        else:
+            self._queue = deque((data,))
+
+    def _release(self) -> None:
+        """The callback is over: what it wrote leaves."""
+        self._holding = False
+        if self._queued and not self._writing:
+            self._flush()
+            self._maybe_pause()
+
+    def _flush(self) -> None:
+        """Send what is queued, as far as the kernel takes it; arm or disarm the write side; act if that was all."""
+        if self._lost or self._queued == 0:
+            return
+        try:
+            if self._held is not None:
+                sent = send_bytes(self._sock, self._fd, self._held)
+            else:
+                sent = send_pieces(self._sock, self._fd, self._queue)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._fatal(exc, "Fatal write error on socket transport")
+            return
+        if sent > 0:
+            self._drop_sent(sent)
+        if self._queued:
+            self._arm_writing()
+            self._maybe_resume()
+            return
+        self._rest_writing()
+        self._maybe_resume()  # which may queue again
+        if self._queued == 0 and not self._lost:
+            self._all_sent()
+
+    def _drop_sent(self, sent: int) -> None:
+        self._queued -= sent
+        if self._queued == 0:
+            self._held = None
+            self._queue = None
+            return
+        if self._held is not None:
+            self._queue = deque((memoryview(self._held)[sent:],))
+            self._held = None
+            return
+        queue = self._queue
+        while sent > 0:
+            piece = queue.popleft()
+            if len(piece) > sent:
+                queue.appendleft(memoryview(piece)[sent:])
+                return
+            sent -= len(piece)
+
+    def _all_sent(self) -> None:
+        if self._empty_waiter is not None:
+            if not self._empty_waiter.done():
+                self._empty_waiter.set_result(None)
+        elif self._closing:
+            self._schedule_lost(None)
+        elif self._eof:
+            self._shut()
+
+    def _arm_writing(self) -> None:
+        if self._writing:
+            return
+        self._writing = True
+        if self._held is not None:
+            self._queue = deque((self._held,))
+            self._held = None
+        try:
+            self._poller.rearm_writer(self._fd, WriteSide(self))
+        except OSError as exc:
+            self._fatal(exc, "Fatal error: the poller does not take the socket")
+
+    def _rest_writing(self) -> None:
+        if self._writing:
+            self._writing = False
+            self._poller.rest_writer(self._fd)
+
+    def _count_lost_write(self) -> None:
+        if self._lost >= LOST_WRITES:
+            logger.warning("socket.send() raised exception.")
+        self._lost += 1
+
+    def write_eof(self) -> None:
+        """Shut the sending side once all is sent; reading goes on. No effect the second time, or when closing."""
+        if self._closing or self._eof:
+            return
+        self._eof = True
+        if self._queued == 0:
+            self._shut()
+
+    def _shut(self) -> None:
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as exc:  # the peer is gone already
+            self._fatal(exc, "Fatal error on shutting the sending side of a socket transport")
+
+    def can_write_eof(self) -> bool:
+        """True: TCP can half-close."""
+        return True
+
+    # --- flow control --------------------------------------------------------------------------------------------------
+
+    def set_write_buffer_limits(self, high: Any = None, low: Any = None) -> None:
+        """`pause_writing` is called when more than *high* bytes are queued, `resume_writing` when no more than *low* are.
+
+        Defaults: 64 KiB and a quarter of *high*. ValueError unless high >= low >= 0.
+        """
+        if high is None:
+            high = HIGH if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
+        self._high = high
+        self._low = low
+        self._maybe_pause()
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """(low, high) in bytes."""
+        return (self._low, self._high)
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes written and not yet taken by the kernel."""
+        return self._queued
+
+    def _maybe_pause(self) -> None:
+        if self._queued > self._high and not self._protocol_paused and not self._lost:
+            self._protocol_paused = True
+            self._tell_flow("pause_writing")
+
+    def _maybe_resume(self) -> None:
+        if self._protocol_paused and self._queued <= self._low:
+            self._protocol_paused = False
+            self._tell_flow("resume_writing")
+
+    def _tell_flow(self, method: str) -> None:
+        try:
+            tell(self._context, self._protocol, method)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._report(f"protocol.{method}() failed", exc)
+
+    # --- ending --------------------------------------------------------------------------------------------------------
+
+    def is_closing(self) -> bool:
+        """True from `close` or `abort` on."""
+        return self._closing
+
+    def close(self) -> None:
+        """Read nothing more, send what is queued, then close; `connection_lost(None)` follows. No effect the second time."""
+        if self._closing:
+            return
+        self._closing = True
+        self._poller.rest_reader(self._fd)
+        if self._queued == 0:
+            self._schedule_lost(None)
+
+    def abort(self) -> None:
+        """Close now; what is queued is dropped. `connection_lost(None)` follows."""
+        self._force_close(None)
+
+    def _fatal(self, exc: BaseException, message: str) -> None:
+        """The connection ends by *exc*. What the network does is no error of the program: only other errors are reported."""
+        if not isinstance(exc, OSError):
+            self._report(message, exc)
+        elif self._loop is not None and self._loop.get_debug():
+            logger.debug("%r: %s", self, message, exc_info=exc)
+        self._force_close(exc)
+
+    def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
+        self._fatal(exc, message)
+
+    def _report(self, message: str, exc: BaseException) -> None:
+        if self._loop is not None:
+            self._loop.call_exception_handler(
+                {"message": message, "exception": exc, "transport": self, "protocol": self._protocol}
+            )
+
+    def _force_close(self, exc: Any) -> None:
+        if self._lost:
+            return
+        if self._holding:  # written before the abort: any other transport would have tried to send it by now
+            self._release()
+            if self._lost:
+                return
+        self._queue = None
+        self._held = None
+        self._queued = 0
+        self._rest_writing()
+        if not self._closing:
+            self._closing = True
+            self._poller.rest_reader(self._fd)
+        if self._empty_waiter is not None and not self._empty_waiter.done():
+            self._empty_waiter.set_exception(exc if exc is not None else ConnectionError("Connection is closed by peer"))
+        self._schedule_lost(exc)
+
+    def _schedule_lost(self, exc: Any) -> None:
+        if self._lost == 0:
+            self._lost = 1
+            self._loop.call_soon(self._finish, exc, context=self._context)
+
+    def _finish(self, exc: Any) -> None:
+        """The last thing that happens to a transport."""
+        try:
+            tell_of(self._context, self._protocol, "connection_lost", exc)
+        finally:
+            self._close_socket()
+            self._protocol = None
+            server = self._server
+            self._server = None
+            self._loop = None
+            if server is not None:
+                server._detach(self)
+
+    def _close_socket(self) -> None:
+        if self._open:
+            self._look_up_names()
+            self._open = False
+            self._poller.forget(self._fd)
+            self._sock.close()
+
+    def __del__(self) -> None:
+        if self._open:
+            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
+            self._close_socket()
+            if self._server is not None:
+                self._server._detach(self)
+
+    # --- asking --------------------------------------------------------------------------------------------------------
+
+    def get_protocol(self) -> Any:
+        """The protocol, or None once the connection is lost."""
+        return self._protocol
+
+    def set_protocol(self, protocol: Any) -> None:
+        """Tell *protocol* from now on; its `connection_made` is not called."""
+        self._take_protocol(protocol)
+
+    def _take_protocol(self, protocol: Any) -> None:
+        self._protocol = protocol
+        self._buffered = isinstance(protocol, _BufferedProtocol)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """``socket`` (an `asyncio.trsock.TransportSocket`), ``sockname``, ``peername``, and what was given as *extra*."""
+        if self._extra is not None and name in self._extra:
+            return self._extra[name]
+        if name == "socket":
+            self._keep("socket", trsock.TransportSocket(self._sock))
+        elif name == "sockname" or name == "peername":
+            self._look_up_names()
+        else:
+            return default
+        return self._extra[name]
+
+    def _keep(self, name: str, answer: Any) -> None:
+        if self._extra is None:
+            self._extra = {}
+        self._extra[name] = answer
+
+    def _look_up_names(self) -> None:
+        """Ask the kernel for what nobody has asked yet, while the socket is open."""
+        if self._extra is None or "sockname" not in self._extra:
+            self._keep("sockname", _name_of(self._sock.getsockname))
+        if "peername" not in self._extra:
+            self._keep("peername", _name_of(self._sock.getpeername))
+
+    @property
+    def _sock_fd(self) -> int:
+        return self._fd
+
+    def __repr__(self) -> str:
+        state = "" if self._open and not self._closing else " closing" if self._open else " closed"
+        if not self._open:
+            return f"<{type(self).__name__} closed fd={self._fd}>"
+        read = "polling" if self._poller.reader(self._fd) is self else "idle"
+        write = "polling" if self._writing else "idle"
+        return f"<{type(self).__name__}{state} fd={self._fd} read={read} write=<{write}, bufsize={self._queued}>>"
+
+
+def set_nodelay(sock: Any) -> None:
+    """Send small pieces at once (RFC 896's algorithm off), as every asyncio loop does. Nothing for what is no TCP socket."""
+    if sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM:
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            pass  # some other stream protocol, or already reset by the peer: the first read will say so
+
+
+def _as_bytes_like(data: Any) -> Any:
+    """*data* as something whose ``len`` is its number of bytes."""
+    if type(data) is bytes or type(data) is bytearray:
+        return data
+    if isinstance(data, memoryview):
+        return data if data.format == "B" and data.ndim == 1 and data.contiguous else memoryview(bytes(data))
+    if isinstance(data, (bytes, bytearray)):
+        return data
+    raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
+
+
+def _name_of(ask: Any) -> Any:
+    try:
+        return ask()
+    except OSError:
+        return None

@@ -356,6 +356,6 @@ def _due_ns(when: float, own_clock: bool) -> int:
 
 
 def _describe(entry: Any) -> str:
-    if isinstance(entry, Task):
+    if not isinstance(entry, Handle):  # a task, or an entry that the poller pushed
         return repr(entry)
     return _base_events._format_handle(entry)  # type: ignore[attr-defined,no-any-return]

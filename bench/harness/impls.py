@@ -64,7 +64,7 @@ IMPLEMENTATIONS: dict[str, Implementation] = {
 
 #: Installed by `run.py --setup`, each on its own: one that has no wheel for this Python must not stop the others.
 PEERS = ("uvloop==0.23.0", "rloop==0.5.0", "blazio==0.1.0", "zloop==0.0.1")
-WEB = ("aiohttp", "uvicorn")
+WEB = ("aiohttp", "uvicorn", "httptools")
 
 
 def load(it: Implementation) -> tuple[Any, Callable[[], Any] | None]:
@@ -81,10 +81,9 @@ def load(it: Implementation) -> tuple[Any, Callable[[], Any] | None]:
 
 def _prove_speed(it: Implementation) -> None:
     """A 'compiled' row that ran interpreted would be a false figure: ask the package module by module."""
-    answer = importlib.import_module("yieldloop").compiled()
-    modules = dict(answer)
+    modules = importlib.import_module("yieldloop._speed").modules()
     if not modules:
-        raise Unavailable("yieldloop.compiled() names no module, so nothing proves which speed this is")
+        raise Unavailable("yieldloop._speed names no module that is made to be compiled: nothing proves which speed this is")
     if it.own and not all(modules.values()):
         missing = ", ".join(sorted(name for name, is_compiled in modules.items() if not is_compiled)[:4])
         raise Unavailable(f"yieldloop is not compiled for this Python ({missing} …); run: python setup.py build_ext --inplace")

@@ -14,7 +14,7 @@ import enum
 from asyncio import events as _events
 from collections.abc import Awaitable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from yieldloop.aio.tasks import ensure_future
 from yieldloop.engine.futures import isfuture
@@ -71,9 +71,7 @@ class Timeout:
     def reschedule(self, when: float | None) -> None:
         """Move the deadline to *when*, a point on the loop's clock; None lifts it. RuntimeError if it is not active."""
         if self._state is not _ENTERED:
-            if self._state is _CREATED:
-                raise RuntimeError("Timeout has not been entered")
-            raise RuntimeError(f"Cannot change state of {self._state.value} Timeout")
+            self._refuse()
         if when is not None and when != when:
             raise bad_delay(when)
         self._when = when
@@ -82,6 +80,11 @@ class Timeout:
             self._timeout_handler = None
         if when is not None:
             self._arm(when)
+
+    def _refuse(self) -> NoReturn:
+        if self._state is _CREATED:
+            raise RuntimeError("Timeout has not been entered")
+        raise RuntimeError(f"Cannot change state of {self._state.value} Timeout")
 
     def _arm(self, when: float) -> None:
         loop = self._loop
@@ -125,6 +128,8 @@ class Timeout:
 
     def leave(self, exc: BaseException | None) -> None:
         """Stop limiting; the body ended with *exc*. Raises TimeoutError if *exc* is the cancellation that we asked for."""
+        if self._state is not _ENTERED and self._state is not _EXPIRING:
+            self._refuse()
         if self._timeout_handler is not None:
             self._timeout_handler.cancel()
             self._timeout_handler = None

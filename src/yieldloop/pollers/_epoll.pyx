@@ -1,6 +1,7 @@
 # The compiled twin of _epoll.py, where the facts about registrations stand. Two things are done better here:
-# - The wait takes nanoseconds, by epoll_pwait2 (Linux 5.11; milliseconds rounded up where the kernel has none), and it keeps the
-#   GIL if it does not wait at all: giving it away and taking it back costs more than the system call.
+# - The wait takes nanoseconds, by epoll_pwait2 (Linux 5.11; where the kernel has none, ppoll(2) waits for the set itself, which is
+#   readable when it has an event), and it keeps the GIL if it does not wait at all: giving it away and taking it back costs more
+#   than the system call.
 # - A registration carries, beside its number, the count of registrations that this number has had. A stale one is known by its
 #   count, without asking the kernel.
 import os
@@ -18,9 +19,11 @@ cdef extern from *:
     #include <unistd.h>
 
     #ifdef __linux__
+    #include <poll.h>
     #include <stdint.h>
     #include <sys/epoll.h>
     #include <sys/syscall.h>
+    #include <time.h>
 
     #define YL_EVENTS 1024
     typedef struct epoll_event yl_event;
@@ -43,7 +46,6 @@ cdef extern from *:
     }
 
     static int yl_wait(int epfd, yl_event *events, long long timeout) {
-        long long milliseconds;
         if (timeout <= 0)
             return epoll_wait(epfd, events, YL_EVENTS, timeout < 0 ? -1 : 0);
     #ifdef SYS_epoll_pwait2
@@ -59,8 +61,17 @@ cdef extern from *:
             yl_nanoseconds = 0;
         }
     #endif
-        milliseconds = (timeout + 999999LL) / 1000000LL;
-        return epoll_wait(epfd, events, YL_EVENTS, (int)milliseconds);
+        {
+            struct timespec ts;
+            struct pollfd set;
+            int ready;
+            ts.tv_sec = (time_t)(timeout / 1000000000LL);
+            ts.tv_nsec = (long)(timeout % 1000000000LL);
+            set.fd = epfd;
+            set.events = POLLIN;
+            ready = ppoll(&set, 1, &ts, NULL);
+            return ready > 0 ? epoll_wait(epfd, events, YL_EVENTS, 0) : ready;
+        }
     }
     #define YL_EVENT_FD(e) ((int)(uint32_t)(e).data.u64)
     #define YL_EVENT_GENERATION(e) ((unsigned int)((e).data.u64 >> 32))

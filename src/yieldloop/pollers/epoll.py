@@ -29,7 +29,7 @@ QUIET_EACH = 20_000  # ns
 
 
 class EpollPoller(FdPoller):
-    """The default on Linux. Time-outs in nanoseconds where the kernel has epoll_pwait2 (5.11)."""
+    """The default on Linux. Time-outs in nanoseconds (compiled) or microseconds (interpreted)."""
 
     __slots__ = (
         "_audited",  # True if nothing has run since the last audit

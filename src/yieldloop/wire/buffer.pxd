@@ -1,6 +1,9 @@
 # C types of buffer.py; the attributes stand in the order of __slots__.
 cimport cython
 
+from yieldloop.wire._bytes cimport cut, index_of
+
+
 cdef class StreamBuffer:
     cdef bytes head
     cdef Py_ssize_t pos
@@ -23,13 +26,16 @@ cdef class StreamBuffer:
     cdef bytes _take_across(self, Py_ssize_t n)
     @cython.locals(head=bytes, start=Py_ssize_t, at=Py_ssize_t, end=Py_ssize_t)
     cpdef bytes read_line(self, object limit)
-    cdef bytes _read_line_across(self, object limit)
     @cython.locals(end=Py_ssize_t)
     cpdef bytes read_until(self, tuple separators, object limit)
-    @cython.locals(longest=Py_ssize_t, pieces=Py_ssize_t, end=Py_ssize_t)
+    @cython.locals(longest=Py_ssize_t, at=Py_ssize_t)
     cpdef Py_ssize_t find(self, tuple separators) except -2
+    @cython.locals(pieces=Py_ssize_t, end=Py_ssize_t)
+    cdef Py_ssize_t _find_on(self, tuple separators, Py_ssize_t longest) except -2
     @cython.locals(start=Py_ssize_t, limit=Py_ssize_t, at=Py_ssize_t, end=Py_ssize_t, before=Py_ssize_t)
     cdef Py_ssize_t _find_in(self, object piece, tuple separators, Py_ssize_t longest) except -2
+    cdef _mark_start(self, tuple separators)
+    cdef _mark_head(self, tuple separators, Py_ssize_t keep)
     @cython.locals(length=Py_ssize_t, fresh=Py_ssize_t)
     cdef _mark(self, object piece, Py_ssize_t keep)
     @cython.locals(head=bytes)

@@ -19,7 +19,13 @@ Rules for the editor:
 3. A search that failed has looked at everything and leaves a mark (`scan_*`); the next search for the same separators
    goes on from the mark. Whoever takes bytes drops the mark: positions counted from the front have moved.
 """
+from __future__ import annotations
+
 from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from yieldloop.wire._bytes import cut, index_of
 
 __all__ = ('StreamBuffer',)
 
@@ -34,7 +40,8 @@ GATHER = 16 * 1024
 TRIM = 4 * 1024
 
 # The separators of a line, in the form in which `find` wants them.
-LINE = (b'\n',)
+NEWLINE = b'\n'
+LINE = (NEWLINE,)
 
 
 class StreamBuffer:
@@ -48,13 +55,13 @@ class StreamBuffer:
     __slots__ = ('head', 'pos', 'size', 'tail', 'matched',
                  'scan_for', 'scan_done', 'scan_piece', 'scan_pos', 'scan_window')
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.head = b''         # the piece being read; bytes, never a bytearray
         self.pos = 0            # 0 <= pos < len(head), or both are 0: the first byte of the head that is not yet taken
         self.size = 0           # bytes fed and not taken: len(head) - pos + the lengths of the tail's pieces
-        self.tail = deque()     # the pieces after the head, none empty
+        self.tail: deque[bytes | bytearray] = deque()     # the pieces after the head, none empty
         self.matched = 0        # length of the separator that the last successful find() met
-        self.scan_for = None    # separators of the last search that failed, or None: no mark
+        self.scan_for: tuple[bytes, ...] | None = None  # separators of the last search that failed, or None: no mark
         self.scan_done = 0      # unread bytes before the mark; no separator ends among them
         self.scan_piece = 0     # the piece that the mark is in: 0 the head, k the tail's k-1
         self.scan_pos = 0       # the mark's place in that piece
@@ -62,7 +69,7 @@ class StreamBuffer:
 
     # ---- in
 
-    def feed(self, data):
+    def feed(self, data: Any) -> None:
         """Append `data` (bytes-like). Bytes are kept without a copy; anything that can change under us is copied.
 
         Raises TypeError for what is not bytes-like. A reused receive buffer may be fed as a memoryview slice.
@@ -83,7 +90,7 @@ class StreamBuffer:
             self._gather(piece)
         self.size += length
 
-    def _gather(self, piece):
+    def _gather(self, piece: bytes) -> None:
         """Append a small piece to the last piece of the tail if that one gathers, else begin to gather."""
         tail = self.tail
         if tail:
@@ -95,20 +102,22 @@ class StreamBuffer:
 
     # ---- out
 
-    def take(self, n):
+    def take(self, n: int) -> bytes:
         """Consume exactly `n` bytes and return them. Raises ValueError if there are fewer, or if `n` is negative."""
-        if n < 0 or n > self.size:
-            raise ValueError(f'cannot take {n!r} bytes from a buffer of {self.size}: ask `size` first')
+        if n > self.size:
+            raise no_such_count(n, self.size)
         return self._take(n)
 
-    def _take(self, n):
-        """take() for callers that know 0 <= n <= size."""
+    def _take(self, n: int) -> bytes:
+        """take() for callers that know n <= size."""
+        if n < 0:
+            raise no_such_count(n, self.size)
         head = self.head
         start = self.pos
         end = start + n
         self.scan_for = None
         if end <= len(head):
-            piece = head[start:end]
+            piece = cut(head, start, end)
             self.size -= n
             if end < len(head):
                 self.pos = end
@@ -117,7 +126,7 @@ class StreamBuffer:
             return piece
         return self._take_across(n)
 
-    def _next_piece(self):
+    def _next_piece(self) -> None:
         """The head is used up: the oldest piece of the tail becomes the head."""
         self.pos = 0
         if self.tail:
@@ -126,7 +135,7 @@ class StreamBuffer:
         else:
             self.head = b''
 
-    def _take_across(self, n):
+    def _take_across(self, n: int) -> bytes:
         """_take() for more than what the head has left: one join, without copying the pieces first."""
         parts = [memoryview(self.head)[self.pos:]]
         missing = n - (len(self.head) - self.pos)
@@ -145,31 +154,32 @@ class StreamBuffer:
         self.size -= n
         return b''.join(parts)
 
-    def read(self, n):
+    def read(self, n: int) -> bytes:
         """Consume up to `n` bytes (n >= 0) and return them; b'' if there are none."""
         if n >= self.size:
             return self._take(self.size)
         return self._take(n)
 
-    def read_exactly(self, n):
+    def read_exactly(self, n: int) -> bytes | None:
         """Consume `n` bytes (n >= 0) and return them, or return None and consume nothing if fewer are here."""
         if n > self.size:
             return None
         return self._take(n)
 
-    def read_line(self, limit):
+    def read_line(self, limit: float) -> bytes | None:
         """Consume and return a line with its b'\\n', or return None and consume nothing.
 
         None means: no newline is here yet, or the line without its newline is longer than `limit` bytes; `find(LINE)`
         tells which.
         """
-        if self.scan_for is not None:
+        if self.scan_for is not None or self.size == 0:
             return self.read_until(LINE, limit)
         head = self.head
         start = self.pos
-        at = head.find(b'\n', start)
+        at = index_of(head, NEWLINE, start)
         if at < 0:
-            return self._read_line_across(limit)
+            self._mark_head(LINE, 0)
+            return self.read_until(LINE, limit)
         if at - start > limit:
             return None
         # _take(), written out: this is the path of every line that does not cross a piece's end.
@@ -179,20 +189,9 @@ class StreamBuffer:
             self.pos = end
         else:
             self._next_piece()
-        return head[start:end]
+        return cut(head, start, end)
 
-    def _read_line_across(self, limit):
-        """read_line() when the head has no newline: mark it as looked at and go on with the tail."""
-        if not self.tail and self.size == 0:
-            return None
-        self.scan_for = LINE
-        self.scan_done = len(self.head) - self.pos
-        self.scan_piece = 0
-        self.scan_pos = len(self.head)
-        self.scan_window = b''
-        return self.read_until(LINE, limit)
-
-    def read_until(self, separators, limit):
+    def read_until(self, separators: tuple[bytes, ...], limit: float) -> bytes | None:
         """Consume and return the bytes up to and with a separator, or return None and consume nothing.
 
         `separators` and the meaning of the match: see find(). None means: no separator is here yet, or more than
@@ -205,22 +204,32 @@ class StreamBuffer:
 
     # ---- search
 
-    def find(self, separators):
+    def find(self, separators: tuple[bytes, ...]) -> int:
         """Return how many bytes there are up to the end of the separator that ends first, or -1.
 
         `separators`: a tuple of non-empty bytes, shortest first. Of two that end at the same byte the shorter one
         counts. Its length is left in `matched`. Nothing is consumed. What a failed search has looked at is not looked at
         again by the next search for the same separators.
         """
+        if not separators:
+            raise ValueError('find() needs at least one separator in the tuple')
         if self.size == 0:
             return -1
-        if self.scan_for is None or self.scan_for != separators:
-            self.scan_for = separators
-            self.scan_done = 0
-            self.scan_piece = 0
-            self.scan_pos = self.pos
-            self.scan_window = b''
         longest = len(separators[len(separators) - 1])
+        if self.scan_for is None or self.scan_for != separators:
+            if len(separators) == 1:
+                at = index_of(self.head, separators[0], self.pos)
+                if at >= 0:
+                    self.scan_for = None
+                    self.matched = longest
+                    return at + longest - self.pos
+                self._mark_head(separators, longest - 1)
+            else:
+                self._mark_start(separators)
+        return self._find_on(separators, longest)
+
+    def _find_on(self, separators: tuple[bytes, ...], longest: int) -> int:
+        """find() from the mark on."""
         pieces = len(self.tail) + 1
         while True:
             piece = self.head if self.scan_piece == 0 else self.tail[self.scan_piece - 1]
@@ -233,12 +242,12 @@ class StreamBuffer:
             self.scan_piece += 1
             self.scan_pos = 0
 
-    def _find_in(self, piece, separators, longest):
+    def _find_in(self, piece: bytes | bytearray, separators: tuple[bytes, ...], longest: int) -> int:
         """Search one piece from the mark on, and the seam before it. Return as find() does."""
         start = self.scan_pos
         limit = -1      # where the best match so far ends, in the piece
         for separator in separators:
-            at = piece.find(separator, start)
+            at = index_of(piece, separator, start)
             if at >= 0:
                 end = at + len(separator)
                 if limit < 0 or end < limit:
@@ -249,7 +258,7 @@ class StreamBuffer:
             before = len(self.scan_window)
             seam = self.scan_window + piece[start:start + longest - 1]
             for separator in separators:
-                at = seam.find(separator)
+                at = index_of(seam, separator, 0)
                 if at >= 0:
                     end = at + len(separator) - before + start
                     if limit < 0 or end < limit or (end == limit and len(separator) < self.matched):
@@ -259,7 +268,20 @@ class StreamBuffer:
             return -1
         return self.scan_done + limit - start
 
-    def _mark(self, piece, keep):
+    def _mark_start(self, separators: tuple[bytes, ...]) -> None:
+        """Put the mark before the first unread byte: a new search begins."""
+        self.scan_for = separators
+        self.scan_done = 0
+        self.scan_piece = 0
+        self.scan_pos = self.pos
+        self.scan_window = b''
+
+    def _mark_head(self, separators: tuple[bytes, ...], keep: int) -> None:
+        """Put the mark at the end of the head, which has been searched without a match."""
+        self._mark_start(separators)
+        self._mark(self.head, keep)
+
+    def _mark(self, piece: bytes | bytearray, keep: int) -> None:
         """Put the mark at the end of `piece`, which has been searched without a match; keep the seam's last bytes."""
         length = len(piece)
         fresh = length - self.scan_pos
@@ -273,7 +295,7 @@ class StreamBuffer:
 
     # ---- housekeeping
 
-    def trim(self):
+    def trim(self) -> None:
         """Give back the taken part of the head's memory if it is the larger part. To be called before a long wait.
 
         It copies fewer bytes than have been taken since the head arrived, so that it stays O(1) amortised.
@@ -285,7 +307,7 @@ class StreamBuffer:
             self.head = head[self.pos:]
             self.pos = 0
 
-    def clear(self):
+    def clear(self) -> None:
         """Forget everything that has not been taken."""
         self.head = b''
         self.pos = 0
@@ -293,20 +315,20 @@ class StreamBuffer:
         self.tail.clear()
         self.scan_for = None
 
-    def startswith(self, prefix, start=0):
+    def startswith(self, prefix: bytes, start: int = 0) -> bool:
         """Tell whether the unread bytes from `start` on begin with `prefix`, as bytes.startswith does."""
         end = start + len(prefix)
         if end <= len(self.head) - self.pos:
             return self.head.startswith(prefix, self.pos + start)
         return self.peek().startswith(prefix, start)
 
-    def peek(self):
+    def peek(self) -> bytes:
         """Return a copy of all unread bytes; nothing is consumed. O(size)."""
         if not self.tail:
             return self.head[self.pos:]
         return b''.join([memoryview(self.head)[self.pos:], *self.tail])
 
-    def statistics(self):
+    def statistics(self) -> dict[str, int]:
         """Return counts for whoever asks what this buffer holds: unread bytes, pieces, bytes of memory kept."""
         kept = len(self.head)
         for piece in self.tail:
@@ -316,42 +338,46 @@ class StreamBuffer:
 
     # ---- the face of a bytearray, for code that reads StreamReader._buffer
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
-    def extend(self, data):
+    def extend(self, data: Any) -> None:
         """feed(), by bytearray's name."""
         self.feed(data)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.size
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self.size != 0
 
-    def __bytes__(self):
+    def __bytes__(self) -> bytes:
         return self.peek()
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         return iter(self.peek())
 
-    def __contains__(self, item):
+    def __contains__(self, item: Any) -> bool:
         return item in self.peek()
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if isinstance(other, StreamBuffer):
             return self.peek() == other.peek()
         if isinstance(other, (bytes, bytearray, memoryview)):
             return len(other) == self.size and self.peek() == other
         return NotImplemented
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         return self.peek()[index]
 
-    def __delitem__(self, index):
+    def __delitem__(self, index: Any) -> None:
         rest = bytearray(self.peek())
         del rest[index]
         self.clear()
         self.feed(rest)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f'<StreamBuffer {self.size} bytes in {self.statistics()["pieces"]} pieces>'
+
+
+def no_such_count(n: Any, size: int) -> ValueError:
+    return ValueError(f'cannot take {n!r} bytes from a buffer of {size}: the count is from 0 to `size`')

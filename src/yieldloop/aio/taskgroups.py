@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from asyncio import events as _events
 from collections.abc import Coroutine
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -42,6 +43,7 @@ class TaskGroup:
         self._cancel_on_enter = False
         self._loop: Any = None
         self._parent_task: Any = None
+        self._context: Any = None  # what our done-callbacks run in
         self._parent_cancel_requested = False  # we owe the parent an uncancel()
         self._tasks: set[Any] = set()
         self._errors: list[BaseException] | None = []  # None when the group is over
@@ -73,6 +75,7 @@ class TaskGroup:
         if self._parent_task is None:
             raise RuntimeError(f"TaskGroup {self!r} cannot determine the parent task")
         self._entered = True
+        self._context = copy_context()  # one for all our done-callbacks, which change nothing in it
         if self._cancel_on_enter:
             self.cancel()
         return self
@@ -89,7 +92,7 @@ class TaskGroup:
         else:
             task = self._loop.create_task(coro)
         self._tasks.add(task)
-        task.add_done_callback(self._on_task_done)
+        task.add_done_callback(self._on_task_done, context=self._context)
         if self._aborting and not task.done():  # its eager first step cancelled the group
             task.cancel()
         try:

@@ -25,6 +25,11 @@ cdef class Steps:
     cdef object advance(self)
 
 
+cdef class Turn:
+    cdef int _stage            # 0: new, 1: the turn is given up, 2: over
+
+
+cpdef Turn new_turn()
 cpdef object iter_send(object coro, object value)
 cpdef object iter_throw(object coro, object exc)
 cpdef int run_in_context(object context, Entry entry) except -1

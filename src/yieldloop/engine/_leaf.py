@@ -13,6 +13,7 @@ import asyncio.tasks as _stock
 import contextvars
 import sys
 import time
+import warnings
 from asyncio import format_helpers
 from types import CodeType
 from typing import Any
@@ -163,16 +164,20 @@ def _program_frame() -> Any:
     return frame
 
 
+_lasti = -1
+
+
 def program_code() -> CodeType | None:
-    """The code object of the innermost Python frame that is the program's."""
+    """The code object of the innermost Python frame that is the program's; `program_lasti` then tells where in it."""
+    global _lasti
     frame = _program_frame()
+    _lasti = -1 if frame is None else frame.f_lasti
     return None if frame is None else frame.f_code
 
 
 def program_lasti() -> int:
-    """The instruction at which that frame stands (-1: there is none)."""
-    frame = _program_frame()
-    return -1 if frame is None else frame.f_lasti
+    """The instruction at which the frame stood that `program_code` has just found (-1: it found none)."""
+    return _lasti
 
 
 def program_stack() -> Any:
@@ -266,3 +271,66 @@ class Steps:
     def send(self, value: Any) -> Any:
         """Resume, as a generator's ``send``."""
         return self.__next__()
+
+
+class Turn:
+    """``sleep(0)``: gives up one turn. An awaitable that costs next to nothing, with a coroutine's methods."""
+
+    __slots__ = ("_stage",)  # 0: new, 1: the turn is given up, 2: over
+
+    def __init__(self) -> None:
+        self._stage = 0
+
+    def __await__(self) -> Turn:
+        return self
+
+    def __iter__(self) -> Turn:  # `yield from`, PEP 380
+        return self
+
+    def __next__(self) -> None:
+        return self.send(None)
+
+    def send(self, value: Any) -> None:
+        """Resume, as a generator's ``send``."""
+        if self._stage == 0:
+            self._stage = 1
+            return
+        if self._stage == 1:
+            self._stage = 2
+            raise StopIteration
+        raise RuntimeError("cannot reuse already awaited coroutine")
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
+        """Raise in the sleep, as a generator's ``throw``."""
+        self._stage = 2
+        raise _as_exception(typ, val, tb)
+
+    def close(self) -> None:
+        """End."""
+        self._stage = 2
+
+    def __getattr__(self, name: str) -> Any:  # what tools read of a coroutine
+        return _turn_attribute(name)
+
+    def __repr__(self) -> str:
+        return "<sleep(0)>"
+
+    def __del__(self) -> None:
+        if self._stage == 0:
+            self._stage = 2
+            warnings.warn("coroutine 'sleep' was never awaited", RuntimeWarning, stacklevel=1)
+
+
+new_turn = Turn
+
+
+def _turn_attribute(name: str) -> Any:
+    if name in ("__name__", "__qualname__"):
+        return "sleep"
+    if name in ("cr_await", "cr_frame"):
+        return None
+    if name == "cr_running":
+        return False
+    if name == "cr_code":
+        return _turn_attribute.__code__
+    raise AttributeError(f"a sleep has no attribute {name!r}")

@@ -5,6 +5,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 
 import asyncio.tasks as _stock
 import sys
+import warnings as _warnings
 from asyncio import format_helpers as _format
 
 cdef extern from *:
@@ -267,12 +268,18 @@ cdef PyObject *_program_frame() noexcept:
     return NULL
 
 
+cdef long _lasti = -1
+
+
 cpdef object program_code():
+    global _lasti
     cdef PyObject *frame = _program_frame()
     cdef PyObject *code
+    _lasti = -1
     if frame == NULL:
         return None
     code = PyFrame_GetCode(frame)
+    _lasti = PyFrame_GetLasti(frame)
     Py_XDECREF(frame)
     result = <object>code
     Py_XDECREF(code)
@@ -280,12 +287,7 @@ cpdef object program_code():
 
 
 cpdef long program_lasti() except? -2:
-    cdef PyObject *frame = _program_frame()
-    cdef long lasti = -1
-    if frame != NULL:
-        lasti = PyFrame_GetLasti(frame)
-        Py_XDECREF(frame)
-    return lasti
+    return _lasti
 
 
 cpdef object program_stack():
@@ -437,3 +439,80 @@ cdef extern from *:
     void PyErr_SetObject(PyObject *typ, PyObject *value)
 
 (<PyTypeObject *>Steps).tp_iternext = _steps_iternext
+
+
+@cython.final
+@cython.freelist(256)
+cdef class Turn:
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self.send(None)
+
+    def send(self, value):
+        if self._stage == 0:
+            self._stage = 1
+            return None
+        if self._stage == 1:
+            self._stage = 2
+            raise StopIteration
+        raise RuntimeError("cannot reuse already awaited coroutine")
+
+    def throw(self, typ, val=None, tb=None):
+        self._stage = 2
+        raise _as_exception(typ, val, tb)
+
+    def close(self):
+        self._stage = 2
+
+    def __getattr__(self, name):
+        return _turn_attribute(name)
+
+    def __repr__(self):
+        return "<sleep(0)>"
+
+    def __dealloc__(self):
+        if self._stage == 0:
+            _never_awaited()
+
+
+cdef PyObject *_turn_iternext(PyObject *self) noexcept:
+    cdef Turn turn = <Turn>self
+    if turn._stage == 0:
+        turn._stage = 1
+        Py_INCREF(None)
+        return <PyObject *>None
+    if turn._stage == 1:
+        turn._stage = 2
+        return NULL  # with no exception set: StopIteration(None)
+    PyErr_SetString(<PyObject *>RuntimeError, b"cannot reuse already awaited coroutine")
+    return NULL
+
+(<PyTypeObject *>Turn).tp_iternext = _turn_iternext
+
+
+cpdef Turn new_turn():
+    cdef Turn turn = Turn.__new__(Turn)
+    turn._stage = 0
+    return turn
+
+
+def _turn_attribute(str name):
+    if name in ("__name__", "__qualname__"):
+        return "sleep"
+    if name in ("cr_await", "cr_frame"):
+        return None
+    if name == "cr_running":
+        return False
+    if name == "cr_code":
+        return _turn_attribute.__code__
+    raise AttributeError(f"a sleep has no attribute {name!r}")
+
+
+cdef int _never_awaited() except -1:
+    _warnings.warn("coroutine 'sleep' was never awaited", RuntimeWarning, stacklevel=1)
+    return 0

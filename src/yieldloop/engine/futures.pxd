@@ -1,7 +1,8 @@
 cimport cython
 
-from yieldloop.engine._leaf cimport FutureIter, Promise, copy_context, program_stack
+from yieldloop.engine._leaf cimport Entry, FutureIter, Promise, copy_context, program_stack
 from yieldloop.engine.core cimport Core
+from yieldloop.engine.handles cimport Handle
 
 
 cdef class Waiter(Promise):
@@ -12,7 +13,7 @@ cdef class Waiter(Promise):
 
 cdef class Future(Waiter):
     cdef public object _loop
-    cdef Waiter _waiter
+    cdef Entry _first
     cdef list _later
     cdef public object _cancel_message
     cdef public object _cancelled_exc
@@ -22,8 +23,13 @@ cdef class Future(Waiter):
     cdef object __weakref__
 
     cdef int _open(self, object loop) except -1
-    @cython.locals(waiter=Waiter)
-    cdef int _settle(self, str state) except -1
+    @cython.locals(first=Entry)
+    cdef object _settle(self, str state)
+    @cython.locals(core=Core, handle=Handle, waiter=Waiter)
+    cdef object _tell(self, Entry entry)
+    @cython.locals(handle=Handle)
+    cdef Handle _make_handle(self, object fn, object context)
+    cdef int _add(self, Entry entry) except -1
     cdef int add_waiter(self, Waiter waiter) except -1
 
 

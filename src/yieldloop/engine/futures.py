@@ -8,9 +8,9 @@ waiter runs (`tasks`), and threads (`aio.threads` ties a future to one of `concu
 
 Both ends are final. A future is settled once, and from then on everything that asks for it is answered at once.
 
-Who waits is kept in two fields. A future whose only waiter is a task holds the task itself in ``_waiter``: waking it is a push
-into the ready queue, with no handle and no bound method made. What comes after the first waiter, and every callback, goes into
-``_later`` in order. ``_waiter`` is always older than all of ``_later``.
+Who is to be told is kept as entries of the ready queue, so that telling them is a push: the waiting task itself, or a handle with
+the done-callback, made when it was added. The first one stands in ``_first`` (mostly it is the only one), the others in ``_later``
+in their order. A handle is given its argument only when it is pushed: before that, future and handle would hold each other.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 
 from yieldloop.engine._leaf import FutureIter, Promise, copy_context, program_stack, skip_globals
 from yieldloop.engine.core import Core
+from yieldloop.engine.handles import Handle
 from yieldloop.engine.running import current_loop
 
 PENDING = "PENDING"
@@ -57,10 +58,10 @@ class Future(Waiter):
         "_awaited",  # futures and tasks that wait for this one through gather, wait, …: a set, or None
         "_cancel_message",
         "_cancelled_exc",  # the CancelledError that ended a task, given out once
-        "_later",  # what to tell after _waiter, in order: (callback, context) or a Waiter; None when empty
+        "_first",  # the first to tell: a Waiter, a Handle, or None; while it is None, so is _later
+        "_later",  # those after it, in order: a list, or None
         "_loop",
         "_source_traceback",  # where it was made; in debug mode only
-        "_waiter",  # the first to tell, if it is a task that waits for us; else None
     )
 
     def __init__(self, *, loop: Any = None) -> None:
@@ -75,7 +76,7 @@ class Future(Waiter):
         self._log_tb = False
         self._loop = loop
         self._core = loop if isinstance(loop, Core) else None
-        self._waiter = None
+        self._first = None
         self._later = None
         self._cancel_message = None
         self._cancelled_exc = None
@@ -116,22 +117,19 @@ class Future(Waiter):
     @property
     def _callbacks(self) -> list[Any] | None:
         """Who will be told, in the standard library's form: a list of (callback, context), or None if it was never used."""
-        found = []
-        if self._waiter is not None:
-            found.append((self._waiter.wakeup, self._waiter.get_context()))
-        for item in self._later or ():
-            found.append((item.wakeup, item.get_context()) if isinstance(item, Waiter) else item)
-        return found
+        return [_as_callback(entry) for entry in self._entries()]
+
+    def _entries(self) -> list[Any]:
+        """Who will be told, oldest first."""
+        if self._first is None:
+            return []
+        return [self._first] if self._later is None else [self._first, *self._later]
 
     @property
     def _asyncio_awaited_by(self) -> Any:
         """The futures and tasks that wait for this one, or None: what call graphs are drawn from (Python 3.14)."""
         found = set(self._awaited or ())
-        if self._waiter is not None:
-            found.add(self._waiter)
-        for item in self._later or ():
-            if isinstance(item, Waiter):
-                found.add(item)
+        found.update(entry for entry in self._entries() if isinstance(entry, Waiter))
         return found or None
 
     # --- asking --------------------------------------------------------------------------------------------------------
@@ -215,19 +213,31 @@ class Future(Waiter):
     def _settle(self, state: Any) -> None:
         """Enter a final state and make ready who waits, oldest first."""
         self._state = state
-        waiter = self._waiter
-        if waiter is not None:
-            self._waiter = None
-            waiter.woken_by(self)
+        first = self._first
+        if first is None:
+            return
         later = self._later
+        self._first = None
+        self._later = None
+        self._tell(first)
         if later is not None:
-            self._later = None
-            for item in later:
-                if isinstance(item, Waiter):
-                    waiter = item
-                    waiter.woken_by(self)
-                else:
-                    self._loop.call_soon(item[0], self, context=item[1])
+            for entry in later:
+                self._tell(entry)
+
+    def _tell(self, entry: Any) -> None:
+        core = self._core
+        if type(entry) is Handle:
+            handle = entry
+            if core is None:
+                self._loop.call_soon(handle._callback, self, context=handle._context)
+                return
+            if core._closed:
+                self._loop._check_closed()
+            handle._args = (self,)
+            core._ready.push(handle)
+        else:
+            waiter = entry
+            waiter.woken_by(self)
 
     # --- waiting -------------------------------------------------------------------------------------------------------
 
@@ -236,42 +246,43 @@ class Future(Waiter):
         if self._state is not PENDING:
             self._loop.call_soon(fn, self, context=context)
             return
-        if context is None:
-            context = copy_context()
-        if self._later is None:
-            self._later = [(fn, context)]
-        else:
-            self._later.append((fn, context))
+        self._add(self._make_handle(fn, copy_context() if context is None else context))
 
-    def remove_done_callback(self, fn: Any) -> int:
-        """Remove every callback that equals *fn*; returns how many there were."""
-        removed = 0
-        if self._waiter is not None and self._waiter.wakeup == fn:
-            self._waiter = None
-            removed = 1
-        later = self._later
-        if later is None:
-            return removed
-        kept = []
-        for item in list(later):
-            if (item.wakeup if isinstance(item, Waiter) else item[0]) == fn:
-                removed += 1
-            else:
-                kept.append(item)
-        if self._later is not None:  # an __eq__ may have settled us
-            self._later = [item for item in self._later if any(item is k for k in kept)] or None
-        return removed
+    def _make_handle(self, fn: Any, context: Any) -> Any:
+        handle = Handle.__new__(Handle)
+        handle._callback = fn
+        handle._args = ()
+        handle._loop = self._loop
+        handle._context = context
+        handle._cancelled = False
+        handle._repr = None
+        handle._source_traceback = None
+        return handle
+
+    def _add(self, entry: Any) -> None:
+        if self._first is None:
+            self._first = entry
+        elif self._later is None:
+            self._later = [entry]
+        else:
+            self._later.append(entry)
 
     def add_waiter(self, waiter: Any) -> None:
         """Wake *waiter* when done: the task's way to wait, cheaper than a callback."""
         if self._state is not PENDING:
             waiter.woken_by(self)
-        elif self._waiter is None and self._later is None:
-            self._waiter = waiter
-        elif self._later is None:
-            self._later = [waiter]
         else:
-            self._later.append(waiter)
+            self._add(waiter)
+
+    def remove_done_callback(self, fn: Any) -> int:
+        """Remove every callback that equals *fn*; returns how many there were."""
+        # Comparing may run the program's code, which may settle us or change the list: what is removed is found by identity.
+        doomed = [entry for entry in self._entries() if _as_callback(entry)[0] == fn]
+        if doomed:
+            kept = [entry for entry in self._entries() if not any(entry is each for each in doomed)]
+            self._first = kept[0] if kept else None
+            self._later = kept[1:] or None
+        return len(doomed)
 
     def __await__(self) -> Any:
         return FutureIter(self)
@@ -290,6 +301,13 @@ class Future(Waiter):
         if self._source_traceback:
             context["source_traceback"] = self._source_traceback
         self._loop.call_exception_handler(context)
+
+
+def _as_callback(entry: Any) -> tuple[Any, Any]:
+    """An entry in the standard library's form, (callback, context)."""
+    if isinstance(entry, Waiter):
+        return entry.wakeup, entry.get_context()  # type: ignore[attr-defined]
+    return entry._callback, entry._context
 
 
 def isfuture(obj: Any) -> bool:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import collections
 import heapq
+from asyncio import events as _events
+from collections.abc import Callable
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -24,6 +26,8 @@ from yieldloop.errors import QueueEmpty, QueueFull, QueueShutDown
 __all__ = ("LifoQueue", "PriorityQueue", "Queue", "QueueEmpty", "QueueFull", "QueueShutDown")
 
 _T = TypeVar("_T")
+_get_running_loop = _events._get_running_loop
+_OVERRIDABLE = ("qsize", "empty", "full", "put_nowait", "get_nowait")  # what put() and get() spell out for speed
 
 if TYPE_CHECKING:
 
@@ -39,7 +43,7 @@ else:
 class Queue(_Base[_T]):
     """First in, first out. *maxsize* items fit, or any number if it is 0 or less; then `put` never waits."""
 
-    _custom = False  # a subclass measures itself by its own qsize(), empty() or full()
+    _custom = False  # a subclass has its own of what is _OVERRIDABLE: then it is asked
 
     def __init__(self, maxsize: int = 0) -> None:
         self._maxsize = maxsize
@@ -53,7 +57,7 @@ class Queue(_Base[_T]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._custom = any(getattr(cls, name) is not getattr(Queue, name) for name in ("qsize", "empty", "full"))
+        cls._custom = any(getattr(cls, name) is not getattr(Queue, name) for name in _OVERRIDABLE)
 
     # --- how items are kept: for subclasses -----------------------------------------------------------------------------
 
@@ -112,12 +116,32 @@ class Queue(_Base[_T]):
 
         A cancellation point only if it has to wait.
         """
-        if self._maxsize > 0 or self._custom:
+        if self._custom:
             while self.full():
                 if self._is_shutdown:
                     raise QueueShutDown
                 await self._wait_in(self._putters, self.full)
-        self.put_nowait(item)
+            return self.put_nowait(item)
+        # The same, spelled out: each call saved here is a tenth of what an item costs.
+        while 0 < self._maxsize <= len(self._queue):
+            if self._is_shutdown:
+                raise QueueShutDown
+            loop = _get_running_loop()
+            turn = (loop if loop is self._loop else self._get_loop()).create_future()
+            self._putters.append(turn)
+            try:
+                await turn
+            except BaseException:
+                self._step_out(self._putters, turn, self.full)
+                raise
+        if self._is_shutdown:
+            raise QueueShutDown
+        self._put(item)
+        if not self._unfinished_tasks:
+            self._finished.clear()
+        self._unfinished_tasks += 1
+        if self._getters:
+            self._wakeup_next(self._getters)
 
     def put_nowait(self, item: _T) -> None:
         """Add *item* now. QueueFull if it does not fit, QueueShutDown if the queue is shut down."""
@@ -139,11 +163,27 @@ class Queue(_Base[_T]):
 
         A cancellation point only if it has to wait; a cancelled get() has taken nothing.
         """
-        while not self._queue if not self._custom else self.empty():
+        if self._custom:
+            while self.empty():
+                if self._is_shutdown:
+                    raise QueueShutDown
+                await self._wait_in(self._getters, self.empty)
+            return self.get_nowait()
+        while not self._queue:
             if self._is_shutdown:
                 raise QueueShutDown
-            await self._wait_in(self._getters, self.empty)
-        return self.get_nowait()
+            loop = _get_running_loop()
+            turn = (loop if loop is self._loop else self._get_loop()).create_future()
+            self._getters.append(turn)
+            try:
+                await turn
+            except BaseException:
+                self._step_out(self._getters, turn, self.empty)
+                raise
+        item = self._get()
+        if self._putters:
+            self._wakeup_next(self._putters)
+        return item
 
     def get_nowait(self) -> _T:
         """Remove and return an item now. QueueEmpty if there is none, QueueShutDown if there will never be one."""
@@ -156,21 +196,27 @@ class Queue(_Base[_T]):
             self._wakeup_next(self._putters)
         return item
 
-    async def _wait_in(self, line: collections.deque[Any], still: Any) -> None:
-        """Stand in *line* until woken. If cancelled, and ``still()`` has become false, wake the next one instead."""
+    # --- waiting --------------------------------------------------------------------------------------------------------
+
+    async def _wait_in(self, line: collections.deque[Any], still: Callable[[], bool]) -> None:
+        """Stand in *line* until woken."""
         turn = self._get_loop().create_future()
         line.append(turn)
         try:
             await turn
         except BaseException:
-            turn.cancel()  # if it was not a cancellation that woke us
-            try:
-                line.remove(turn)
-            except ValueError:
-                pass  # whoever woke us took it out
-            if not turn.cancelled() and not still():
-                self._wakeup_next(line)
+            self._step_out(line, turn, still)
             raise
+
+    def _step_out(self, line: collections.deque[Any], turn: Any, still: Callable[[], bool]) -> None:
+        """The wait of *turn* ended in an error. If it was woken before, and ``still()`` has become false, wake the next one."""
+        turn.cancel()  # if it was not a cancellation that woke us
+        try:
+            line.remove(turn)
+        except ValueError:
+            pass  # whoever woke us took it out
+        if not turn.cancelled() and not still():
+            self._wakeup_next(line)
 
     def _wakeup_next(self, waiters: collections.deque[Any]) -> None:
         while waiters:

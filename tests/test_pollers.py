@@ -1,6 +1,7 @@
 """Every poller that this system has does the same, whatever the kernel calls it.
 
-What lives here: the pollers alone, without a loop. What may not: callbacks and tasks (the loop's tests run on each poller).
+What lives here: the pollers alone, without a loop. What may not: callbacks and tasks (the loop's tests run on each
+poller).
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def polled(poller: FdPoller, queue: ReadyQueue, timeout: int = 0) -> list[Any]:
     return taken(queue)
 
 
-# --- readiness ---------------------------------------------------------------------------------------------------------
+# --- readiness -------------------------------------------------------------------------------------------------------
 
 
 def test_readable_pushes_the_reader(poller, queue, pair):
@@ -194,11 +195,11 @@ def test_a_probe_that_closes_the_poller_does_no_harm(poller, queue, pair):
     assert "closed" in repr(poller)
 
 
-# --- what it says of itself ----------------------------------------------------------------------------------------------
+# --- what it says of itself ------------------------------------------------------------------------------------------
 
 
 def test_it_can_be_asked(poller, queue, pair):
-    ours, theirs = pair
+    ours, _ = pair
     reader, writer = Named("reader"), Named("writer")
     fd = ours.fileno()
     assert poller.reader(fd) is poller.writer(fd) is None
@@ -224,7 +225,7 @@ def test_the_wake_up_is_no_interest(poller):
     assert not os.get_inheritable(reading.fileno())
 
 
-# --- resting -------------------------------------------------------------------------------------------------------------
+# --- resting ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_resting_side_pushes_nothing_and_can_be_armed_again(poller, queue, pair):
@@ -268,7 +269,7 @@ def test_one_side_may_rest_while_the_other_works(poller, queue, pair):
     assert polled(poller, queue) == [reader, writer]
 
 
-# --- descriptors are numbers ---------------------------------------------------------------------------------------------
+# --- descriptors are numbers -----------------------------------------------------------------------------------------
 
 
 
@@ -379,7 +380,7 @@ def test_forgetting_twice_or_the_unknown_is_no_error(poller, pair):
     assert poller.interest == 0
 
 
-# --- bad input -----------------------------------------------------------------------------------------------------------
+# --- bad input -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["arm_reader", "arm_writer", "rearm_reader"])
@@ -442,7 +443,7 @@ def test_closed_means_closed(poller, pair):
             call()
 
 
-# --- waking --------------------------------------------------------------------------------------------------------------
+# --- waking ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_wake_ends_the_poll_and_pushes_nothing(poller, queue):
@@ -536,7 +537,7 @@ def test_an_exception_of_a_signal_handler_loses_no_event(poller, queue, pair):
     poller.poll(FOREVER)
 
 
-# --- time ----------------------------------------------------------------------------------------------------------------
+# --- time ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_poll_is_never_early(poller, queue):
@@ -572,7 +573,7 @@ def test_no_time_out_does_not_wait(poller, queue):
     assert poller.statistics()["polls"] == 1000
 
 
-# --- many ----------------------------------------------------------------------------------------------------------------
+# --- many ------------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -611,7 +612,7 @@ def test_two_thousand_descriptors(poller, queue):
         assert polled(poller, queue) == [] and poller.statistics()["registered"] == 0
 
 
-# --- forks ---------------------------------------------------------------------------------------------------------------
+# --- forks -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_forked_child_does_not_disturb_its_parent(poller, queue, pair):
@@ -643,7 +644,7 @@ def test_a_forked_child_does_not_disturb_its_parent(poller, queue, pair):
     os.close(writing)
 
 
-# --- choosing ------------------------------------------------------------------------------------------------------------
+# --- choosing --------------------------------------------------------------------------------------------------------
 
 
 def test_the_environment_chooses(monkeypatch):
@@ -653,7 +654,7 @@ def test_the_environment_chooses(monkeypatch):
         assert poller.name == name
         poller.close()
     monkeypatch.setenv("YIELDLOOP_POLLER", "wishful")
-    with pytest.raises(ValueError, match="YIELDLOOP_POLLER='wishful': there is no such poller; choose one of: .*select"):
+    with pytest.raises(ValueError, match=r"YIELDLOOP_POLLER='wishful': there is no such poller; .*select"):
         pollers.new_poller()
 
 

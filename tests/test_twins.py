@@ -1,10 +1,11 @@
 """One source, two speeds: what stands in two files about one thing must agree.
 
-What lives here: three comparisons by text, of every pair in the package. What may not: running either (all the other tests do).
+What lives here: three comparisons by text, of every pair in the package. What may not: running either (all the other
+tests do).
 
-- A ``.py`` and the ``.pxd`` beside it, which gives its attributes C types: drift between the two is mostly silent. An attribute
-  missing in the ``.pxd`` is an AttributeError in one leg only, one missing in ``__slots__`` is one in the other leg, and one
-  that ``__init__`` forgets is an error when interpreted and None or 0 when compiled.
+- A ``.py`` and the ``.pxd`` beside it, which gives its attributes C types: drift between the two is mostly silent. An
+  attribute missing in the ``.pxd`` is an AttributeError in one leg only, one missing in ``__slots__`` is one in the
+  other leg, and one that ``__init__`` forgets is an error when interpreted and None or 0 when compiled.
 - A ``.pyx`` and its ``.py``: two implementations under one interface.
 - The ``.pxd`` of such a leaf: what it shows to Python, the interpreted class has as well.
 """
@@ -31,7 +32,7 @@ SPECIAL = {"__weakref__", "__dict__"}
 HOOKS = {"_collected"}
 
 
-# --- reading .pxd and .pyx: as much of Cython's grammar as this package uses ------------------------------------------------
+# --- reading .pxd and .pyx: as much of Cython's grammar as this package uses -----------------------------------------
 
 
 @dataclass
@@ -104,7 +105,8 @@ def read_member(inside: CClass, line: str, here: str) -> None:
 
 
 def cython_functions(path: Path) -> dict[str, list[str] | None]:
-    """The module-level functions of *path* that Python sees, with their arguments (None: an alias of something else)."""
+    """The module-level functions of *path* that Python sees, with their arguments (None: an alias of something else).
+    """
     text = without_comments(path.read_text())
     found: dict[str, list[str] | None] = {}
     for routine in ROUTINE.finditer(text):
@@ -117,7 +119,7 @@ def cython_functions(path: Path) -> dict[str, list[str] | None]:
     return {name: args for name, args in found.items() if not name.startswith("_")}
 
 
-# --- reading .py --------------------------------------------------------------------------------------------------------
+# --- reading .py -----------------------------------------------------------------------------------------------------
 
 
 @cache
@@ -228,7 +230,7 @@ def called(node: ast.ClassDef, func: ast.Attribute) -> list[ast.FunctionDef | No
     return []
 
 
-# --- the pairs -----------------------------------------------------------------------------------------------------------
+# --- the pairs -------------------------------------------------------------------------------------------------------
 
 
 def files(suffix: str) -> list[Any]:
@@ -258,7 +260,7 @@ def pure_twin(path: Path) -> ModuleType:
     return module
 
 
-# --- tests ---------------------------------------------------------------------------------------------------------------
+# --- tests -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pxd", files(".pxd"))

@@ -1,7 +1,8 @@
 """Level 2: how a loop waits for file descriptors.
 
-One kernel interface a file (`select`, `poll`, `epoll`, `kqueue`) under one class, `base.FdPoller`, and the wake-up. The facts about
-each kernel stand in its file. What may not live here: what a callback means, sockets other than the wake-up's.
+One kernel interface a file (`select`, `poll`, `epoll`, `kqueue`) under one class, `base.FdPoller`, and the wake-up. The
+facts about each kernel stand in its file. What may not live here: what a callback means, sockets other than the
+wake-up's.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def new_poller(name: str | None = None) -> FdPoller:
 
 
 def from_selector(selector: Any) -> FdPoller:
-    """A poller of the kernel interface of *selector* (one of the `selectors` classes), which is closed; a poller is returned as it is.
+    """A poller of the kernel interface of *selector* (one of the `selectors` classes), which is closed; a poller is
+    returned as it is.
 
     TypeError for anything else, ValueError if files are registered with it: their keys would be lost.
     """

@@ -1,19 +1,19 @@
 """The epoll system calls, in Python.
 
-What lives here: one epoll set: add, change, remove, wait. ``_epoll.pyx`` is the compiled twin with the same names, which allocates
-nothing for an event and waits in nanoseconds by one system call; nothing above this file knows which of the two it uses. What may
-not: who is armed (`base`), and what to do about a stale registration beyond finding it.
+What lives here: one epoll set: add, change, remove, wait. ``_epoll.pyx`` is the compiled twin with the same names,
+which allocates nothing for an event and waits in nanoseconds by one system call; nothing above this file knows which of
+the two it uses. What may not: who is armed (`base`), and what to do about a stale registration beyond finding it.
 
 Rule for the editor: a change here is a change there.
 
 The facts about registrations (epoll(7), and the kernel's fs/eventpoll.c):
 - The key of a registration is the pair of descriptor number and open file description, not the number.
-- Closing a descriptor removes its registration silently, if it was the last descriptor of its description. If another one is
-  left (by dup, or inherited by a child process), the registration stays and goes on reporting the number that is closed, or that
-  is somebody else's by now. It cannot be removed any more: epoll_ctl takes a number and finds the new file there, or none.
-  Such an event is *stale* here.
-- MOD on a number whose file was exchanged gives ENOENT, ADD on a file that is registered EEXIST. Both are what happened, not
-  errors: the other operation is the right one.
+- Closing a descriptor removes its registration silently, if it was the last descriptor of its description. If another
+  one is left (by dup, or inherited by a child process), the registration stays and goes on reporting the number that is
+  closed, or that is somebody else's by now. It cannot be removed any more: epoll_ctl takes a number and finds the new
+  file there, or none. Such an event is *stale* here.
+- MOD on a number whose file was exchanged gives ENOENT, ADD on a file that is registered EEXIST. Both are what
+  happened, not errors: the other operation is the right one.
 - A regular file or a directory gives EPERM: it has no readiness to report.
 - HUP and ERR are reported whether asked for or not, so a registration with no side left must be removed, not emptied.
 """
@@ -26,13 +26,14 @@ from typing import Any
 
 from yieldloop.pollers.sides import READ, STALE, WRITE
 
-EVENTS_MOST = 1024  # taken in one poll; epoll goes round, what is left comes in the next
+EVENTS_MOST = 1024  # taken in one poll; epoll goes round, and what is left comes in the next
 FD_SETSIZE = 1024  # select(2) knows no descriptor from here on
 SHORT = 10**9  # ns; from here on a millisecond more or less is no matter
 
 
 class EpollSet:
-    """A set of registrations in the kernel. Descriptors of a set must be known to be open or the kernel raises EBADF."""
+    """A set of registrations in the kernel. Descriptors of a set must be known to be open or the kernel raises EBADF.
+    """
 
     __slots__ = (
         "_epoll",
@@ -72,8 +73,8 @@ class EpollSet:
     def wait(self, timeout: int) -> int:
         """Wait for at most *timeout* ns (-1: without end) and return the number of events. 0 as well if a signal came.
 
-        The interpreter's `epoll.poll` counts whole milliseconds, rounded up. Where this is too coarse, select(2) waits for the
-        epoll descriptor itself (it is readable when the set has an event) in microseconds.
+        The interpreter's `epoll.poll` counts whole milliseconds, rounded up. Where this is too coarse, select(2) waits
+        for the epoll descriptor itself (it is readable when the set has an event) in microseconds.
         """
         if 0 < timeout < SHORT and self.fd < FD_SETSIZE:
             select.select([self.fd], (), (), math.ceil(timeout / 1000) / 1e6)

@@ -1,9 +1,9 @@
 # The compiled twin of _epoll.py, where the facts about registrations stand. Two things are done better here:
-# - The wait takes nanoseconds, by epoll_pwait2 (Linux 5.11; where the kernel has none, ppoll(2) waits for the set itself, which is
-#   readable when it has an event), and it keeps the GIL if it does not wait at all: giving it away and taking it back costs more
-#   than the system call.
-# - A registration carries, beside its number, the count of registrations that this number has had. A stale one is known by its
-#   count, without asking the kernel.
+# - The wait takes nanoseconds, by epoll_pwait2 (Linux 5.11; where the kernel has none, ppoll(2) waits for the set
+#   itself, which is readable when it has an event), and it keeps the GIL if it does not wait at all: giving it away and
+#   taking it back costs more than the system call.
+# - A registration carries, beside its number, the count of registrations that this number has had. A stale one is known
+#   by its count, without asking the kernel.
 import os
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc

@@ -1,24 +1,26 @@
 """What every poller does: who is armed on which descriptor, and what an event means for them.
 
-What lives here: the table of descriptors and its bookkeeping. What may not: a kernel interface (one a file, beside this one), and
-the meaning of an entry.
+What lives here: the table of descriptors and its bookkeeping. What may not: a kernel interface (one a file, beside this
+one), and the meaning of an entry.
 
-The table is three arrays indexed by descriptor, since the kernel always gives the smallest number that is free: who reads, who
-writes, and which of the two sides the kernel has been told of. Finding an event's entries is two array reads, whether ten
-descriptors are open or a hundred thousand.
+The table is three arrays indexed by descriptor, since the kernel always gives the smallest number that is free: who
+reads, who writes, and which of the two sides the kernel has been told of. Finding an event's entries is two array
+reads, whether ten descriptors are open or a hundred thousand.
 
-Readiness is level-triggered, as asyncio's `add_reader` promises: an entry stays armed and is pushed in every poll that finds its
-descriptor ready. (Edge-triggered readiness saves nothing here: a reader that wants to go on takes until EAGAIN, which is the
-system call that was to be saved, and one that stops earlier is never told again.)
+Readiness is level-triggered, as asyncio's `add_reader` promises: an entry stays armed and is pushed in every poll that
+finds its descriptor ready. (Edge-triggered readiness saves nothing here: a reader that wants to go on takes until
+EAGAIN, which is the system call that was to be saved, and one that stops earlier is never told again.)
 
 Descriptors are numbers that get reused, and this is what decides the rules:
-1. `arm_*` always asks the kernel, even if the table says that it knows the descriptor already. The caller may have closed it and
-   opened another one of the same number since; a poller that trusts its table would then wait for ever for a file that is gone.
-2. `disarm_*` tells the kernel at once, because the caller may close the descriptor in its next line, and a registration that
-   outlives its descriptor is hard to remove (see `epoll`).
-3. Whoever owns a descriptor and promises to `forget` it before the closing may use `rest_*` and `rearm_*` instead, which leave
-   the kernel's registration in place and save both system calls.
-4. The tables grow only after the kernel has accepted the number, so that a nonsense number costs an error and no memory.
+1. `arm_*` always asks the kernel, even if the table says that it knows the descriptor already. The caller may have
+   closed it and opened another one of the same number since; a poller that trusts its table would then wait for ever
+   for a file that is gone.
+2. `disarm_*` tells the kernel at once, because the caller may close the descriptor in its next line, and a registration
+   that outlives its descriptor is hard to remove (see `epoll`).
+3. Whoever owns a descriptor and promises to `forget` it before the closing may use `rest_*` and `rearm_*` instead,
+   which leave the kernel's registration in place and save both system calls.
+4. The tables grow only after the kernel has accepted the number, so that a nonsense number costs an error and no
+   memory.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from yieldloop.engine.polling import Poller
 from yieldloop.pollers.sides import READ, WRITE
 from yieldloop.pollers.wakeup import Wakeup
 
-# A sleep is never longer: kernels count time-outs in types of various widths, and a loop that looks up once a day is idle enough.
+# A sleep is never longer: kernels count time-outs in types of various widths, and a loop that looks up once a day is
+# idle enough.
 LONGEST_WAIT = 24 * 3600 * 10**9  # ns
 
 _forks = 0  # how many forks lie between the interpreter's start and this process
@@ -50,7 +53,8 @@ if hasattr(os, "register_at_fork"):
 class FdPoller(Poller):
     """Waits for file descriptors. A subclass says how: `_set`, `poll`, and what to give back in `close`.
 
-    Not thread-safe, but for `wake`. The descriptor numbers are the kernel's: from file objects to numbers is the loop's business.
+    Not thread-safe, but for `wake`. The descriptor numbers are the kernel's: from file objects to numbers is the loop's
+    business.
     """
 
     __slots__ = (
@@ -79,7 +83,7 @@ class FdPoller(Poller):
         self._ready = ReadyQueue()  # until the loop binds its own
         self._open = True
 
-    # --- what a kernel interface says ------------------------------------------------------------------------------------
+    # --- what a kernel interface says --------------------------------------------------------------------------------
 
     def _set(self, fd: int, old: int, new: int) -> Any:
         """Tell the kernel to watch the sides *new* of *fd* (0: none), which were *old* by our table.
@@ -88,12 +92,14 @@ class FdPoller(Poller):
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how it tells the kernel: override _set()")
 
-    # --- arming --------------------------------------------------------------------------------------------------------
+    # --- arming ------------------------------------------------------------------------------------------------------
 
     def arm_reader(self, fd: int, entry: Any) -> Any:
-        """Push *entry* in each poll that finds *fd* readable, at its end, or in error. Returns the entry it replaces, or None.
+        """Push *entry* in each poll that finds *fd* readable, at its end, or in error. Returns the entry it replaces,
+        or None.
 
-        ValueError for a negative number, OSError if the kernel refuses (EBADF: closed; EPERM: a regular file, with epoll).
+        ValueError for a negative number, OSError if the kernel refuses (EBADF: closed; EPERM: a regular file, with
+        epoll).
         """
         return self._arm(fd, entry, READ, False)
 
@@ -129,7 +135,9 @@ class FdPoller(Poller):
         return self._disarm(fd, WRITE, True)
 
     def forget(self, fd: int) -> None:
-        """*fd* is about to be closed: nobody waits for it any more, and the kernel drops it. No error if it is not known."""
+        """*fd* is about to be closed: nobody waits for it any more, and the kernel drops it. No error if it is not
+        known.
+        """
         if 0 <= fd < len(self._kernel):
             reader = self._readers[fd]  # kept alive until the end: whatever its deletion runs finds the tables in order
             writer = self._writers[fd]
@@ -221,7 +229,7 @@ class FdPoller(Poller):
         self._writers.extend([None] * more)
         self._kernel.extend(bytes(more))
 
-    # --- events --------------------------------------------------------------------------------------------------------
+    # --- events ------------------------------------------------------------------------------------------------------
 
     def _begin(self, timeout: int) -> int:
         """A poll begins: refuse it, or count it and return *timeout* (ns) as far as a kernel can count."""
@@ -255,7 +263,9 @@ class FdPoller(Poller):
         return known
 
     def wake(self) -> None:
-        """Make the current `poll`, or the next one, return at once. From any thread and any signal handler; never blocks."""
+        """Make the current `poll`, or the next one, return at once. From any thread and any signal handler; never
+        blocks.
+        """
         if self._open and self._born == _forks:
             self._wakeup.wake()
 
@@ -272,7 +282,7 @@ class FdPoller(Poller):
             self._kernel.clear()
             self.interest = 0
 
-    # --- errors --------------------------------------------------------------------------------------------------------
+    # --- errors ------------------------------------------------------------------------------------------------------
 
     def _refuse(self, fd: int, entry: Any) -> None:
         """Raise the error that applies to an arming or a poll that cannot be."""
@@ -283,21 +293,21 @@ class FdPoller(Poller):
                 f"{self!r} was made before a fork and belongs to the parent process: make a new event loop in the child"
             )
         if fd < 0:
-            raise ValueError(f"Invalid file descriptor: {fd}: the file was closed before it was passed here, or never was open")
+            raise ValueError(f"Invalid file descriptor: {fd}: the file was closed before, or never was open")
         raise TypeError(f"an entry to push when file descriptor {fd} is ready is needed, not {entry!r}")
 
     def _teach(self, exc: OSError, fd: int) -> OSError:
         if exc.errno == errno.EBADF:
             hint = "it is closed; remove readers and writers before closing a file, and add them after opening it"
         elif exc.errno == errno.EPERM:
-            hint = "it is no file that can be waited for (a regular file or a directory always is ready): use a thread, as in asyncio.to_thread()"
+            hint = "a regular file or a directory is always ready, epoll waits for neither: use asyncio.to_thread()"
         elif exc.errno == errno.ENOSPC:
             hint = "the user's limit of watched descriptors is reached (/proc/sys/fs/epoll/max_user_watches)"
         else:
             hint = "the kernel does not wait for this kind of file"
         return OSError(exc.errno, f"{os.strerror(exc.errno or 0)}: file descriptor {fd}: {hint}")
 
-    # --- looking in ----------------------------------------------------------------------------------------------------
+    # --- looking in --------------------------------------------------------------------------------------------------
 
     def reader(self, fd: int) -> Any:
         """The entry that is armed for reading *fd*, or None."""
@@ -328,7 +338,8 @@ class FdPoller(Poller):
         return self._wakeup.socks
 
     def statistics(self) -> dict[str, int]:
-        """Counts: sides armed, descriptors the kernel knows, polls, events, wake-up writes, descriptors found closed."""
+        """Counts: sides armed, descriptors the kernel knows, polls, events, wake-up writes, descriptors found closed.
+        """
         return {
             "armed": self.interest,
             "registered": len(self._kernel) - self._kernel.count(0),

@@ -1,15 +1,16 @@
 """Linux's epoll: the set of descriptors stays in the kernel, and a wait costs by what is ready, not by what is armed.
 
-What lives here: an `FdPoller` over an `EpollSet`, and what to do when the set no longer says what the table says. What may not:
-the system calls (`_epoll`, with the facts about registrations) and who is armed (`base`).
+What lives here: an `FdPoller` over an `EpollSet`, and what to do when the set no longer says what the table says. What
+may not: the system calls (`_epoll`, with the facts about registrations) and who is armed (`base`).
 
 A descriptor that was closed under us is the one thing that epoll does not report. Two things can have happened:
-- Its description lives on in a duplicate. Events go on coming for a number that is closed or belongs to another file, and no
-  system call can stop them. The set is then *rebuilt*: a new one, filled from the table, and the old one closed. That costs one
-  system call for each descriptor, once; ignoring the event would cost the whole processor, for ever.
-- The registration is gone without a word, and whoever is armed would wait for ever. So a sleep that has been quiet for a while is
-  interrupted once for an *audit*: a descriptor that is closed is dropped and its entries are pushed, so that their owners run
-  into the error. A loop with work to do never pays for this; one that is idle pays one look at each descriptor, once.
+- Its description lives on in a duplicate. Events go on coming for a number that is closed or belongs to another file,
+  and no system call can stop them. The set is then *rebuilt*: a new one, filled from the table, and the old one closed.
+  That costs one system call for each descriptor, once; ignoring the event would cost the whole processor, for ever.
+- The registration is gone without a word, and whoever is armed would wait for ever. So a sleep that has been quiet for
+  a while is interrupted once for an *audit*: a descriptor that is closed is dropped and its entries are pushed, so that
+  their owners run into the error. A loop with work to do never pays for this; one that is idle pays one look at each
+  descriptor, once.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from yieldloop.pollers._epoll import EpollSet
 from yieldloop.pollers.base import FdPoller
 from yieldloop.pollers.sides import STALE
 
-# How long a sleep has to be quiet before the table is audited, and how much longer for each armed side: an audit looks at a
-# descriptor in less than a microsecond, so this keeps it below some percent of a processor however often it is provoked.
+# How long a sleep has to be quiet before the table is audited, and how much longer for each armed side: an audit looks
+# at a descriptor in less than a microsecond, so this keeps it below some percent of a processor however often it is
+# provoked.
 QUIET = 250 * 10**6  # ns
 QUIET_EACH = 20_000  # ns
 
@@ -138,7 +140,9 @@ class EpollPoller(FdPoller):
         return self._dropped - dropped
 
     def close(self) -> None:
-        """See `FdPoller.close`. Only the descriptor of the set is closed: a forked child shares the set with its parent."""
+        """See `FdPoller.close`. Only the descriptor of the set is closed: a forked child shares the set with its
+        parent.
+        """
         if self._set_of is not None:
             self._set_of.close()
         FdPoller.close(self)

@@ -1,20 +1,20 @@
 """kqueue, of macOS and the BSDs: a set of *filters* in the kernel, each on one descriptor and one side.
 
-**Not run here**: this file was written from the manual page, on a system without kqueue; `tests/test_pollers.py` runs on it
-wherever there is one.
+**Not run here**: this file was written from the manual page, on a system without kqueue; `tests/test_pollers.py` runs
+on it wherever there is one.
 
-What lives here: an `FdPoller` over `select.kqueue`. What may not: who is armed (`base`). Interpreted only: no ``.pxd`` stands
-beside it until somebody can measure it.
+What lives here: an `FdPoller` over `select.kqueue`. What may not: who is armed (`base`). Interpreted only: no ``.pxd``
+stands beside it until somebody can measure it.
 
 The facts (kqueue(2)):
-- A filter is known by the pair of descriptor and filter kind, so the two sides of a descriptor are two filters, and an event
-  brings one of them.
+- A filter is known by the pair of descriptor and filter kind, so the two sides of a descriptor are two filters, and an
+  event brings one of them.
 - EV_ADD on a filter that is there changes it: it is no error, and it makes the arming of a reused number certain.
 - EV_DELETE on a filter that is not there gives ENOENT.
-- Closing a descriptor removes its filters silently. They belong to the number, not to the open file, so unlike epoll's they never
-  outlive it, whatever duplicates there are.
-- EV_EOF says that the other side is gone; it comes for each filter by itself, so a hang-up reaches both sides. (A FIFO's reader
-  gets it once all writers are gone, together with what is still to be read.)
+- Closing a descriptor removes its filters silently. They belong to the number, not to the open file, so unlike epoll's
+  they never outlive it, whatever duplicates there are.
+- EV_EOF says that the other side is gone; it comes for each filter by itself, so a hang-up reaches both sides. (A
+  FIFO's reader gets it once all writers are gone, together with what is still to be read.)
 - A kqueue is not inherited by fork: in the child its descriptor is closed already.
 - A regular file may be armed for reading: it is readable until its end.
 """

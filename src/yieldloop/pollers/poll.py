@@ -1,15 +1,17 @@
-"""poll(2): the whole set of descriptors goes to the kernel in every wait. Everywhere, for as many descriptors as there are.
+"""poll(2): the whole set of descriptors goes to the kernel in every wait. Everywhere, for as many descriptors as there
+are.
 
 What lives here: an `FdPoller` over `select.poll`. What may not: who is armed (`base`).
 
-The kernel keeps nothing between two waits, so a descriptor closed under us is a descriptor like another: POLLNVAL names it in the
-next poll, and it is dropped. A number that was closed and opened again is simply the new file.
+The kernel keeps nothing between two waits, so a descriptor closed under us is a descriptor like another: POLLNVAL names
+it in the next poll, and it is dropped. A number that was closed and opened again is simply the new file.
 
 It waits in milliseconds, which Python rounds up: a timer is never early and at most one millisecond late.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import select
 from typing import Any
@@ -26,7 +28,7 @@ NVAL = getattr(select, "POLLNVAL", 0)
 class PollPoller(FdPoller):
     """For systems without epoll and kqueue, and as a second opinion."""
 
-    __slots__ = ("_object",)  # the select.poll object, which keeps the set of descriptors on our side of the system call
+    __slots__ = ("_object",)  # the select.poll object, which keeps the set on our side of the system call
 
     name = "poll"
 
@@ -37,7 +39,7 @@ class PollPoller(FdPoller):
 
     def _set(self, fd: int, old: int, new: int) -> Any:
         if new:
-            fcntl.fcntl(fd, fcntl.F_GETFD)  # the kernel looks at the number in the next wait only: EBADF belongs to the caller
+            fcntl.fcntl(fd, fcntl.F_GETFD)  # EBADF belongs to the caller, not to the next wait
             self._object.register(fd, (IN if new & READ else 0) | (OUT if new & WRITE else 0))
         else:
             self._object.unregister(fd)
@@ -60,5 +62,5 @@ class PollPoller(FdPoller):
 
     def _answer(self, flags: int) -> None:
         if flags & NVAL:
-            raise OSError(f"the wake-up socket of {self!r} was closed under it: no other thread can wake this loop any more")
+            raise OSError(errno.EBADF, f"the wake-up socket of {self!r} was closed under it: nothing can wake it any more")
         self._wakeup.drain()

@@ -2,11 +2,11 @@
 
 What lives here: an `FdPoller` over `select.select`. What may not: who is armed (`base`).
 
-A descriptor closed under us makes the whole call fail with EBADF, without a word about which one it was. So each is asked, the
-closed ones are dropped, and the poll returns with their entries pushed.
+A descriptor closed under us makes the whole call fail with EBADF, without a word about which one it was. So each is
+asked, the closed ones are dropped, and the poll returns with their entries pushed.
 
-FD_SETSIZE is the size of a bit field in the C library's header. A larger number would write beyond it, which Python refuses in
-the wait; it is refused at the arming here, where somebody can tell what for.
+FD_SETSIZE is the size of a bit field in the C library's header. A larger number would write beyond it, which Python
+refuses in the wait; it is refused at the arming here, where somebody can tell what for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FD_SETSIZE = 1024
 class SelectPoller(FdPoller):
     """For systems that have nothing else, and as a third opinion. Time-outs in microseconds."""
 
-    __slots__ = ("_reading", "_writing")  # the descriptors to be asked for each side; the wake-up's is always in _reading
+    __slots__ = ("_reading", "_writing")  # the descriptors asked for each side; the wake-up's is always in _reading
 
     name = "select"
 
@@ -86,6 +86,6 @@ class SelectPoller(FdPoller):
                 if fd == self._wakeup.read_fd:
                     raise OSError(
                         errno.EBADF,
-                        f"the wake-up socket of {self!r} was closed under it: no other thread can wake this loop any more",
+                        f"the wake-up socket of {self!r} was closed under it: nothing can wake it any more",
                     )
                 self._drop(fd)

@@ -1,12 +1,12 @@
 """The wake-up: how another thread, or a signal, ends a poll that sleeps.
 
-What lives here: one pair of connected sockets. The reading end is one more descriptor that the poller waits for; a byte in it ends
-the wait and means nothing else. What may not: what there is to do after waking (whoever wakes has put that into the ready queue
-first).
+What lives here: one pair of connected sockets. The reading end is one more descriptor that the poller waits for; a byte
+in it ends the wait and means nothing else. What may not: what there is to do after waking (whoever wakes has put that
+into the ready queue first).
 
-A socket pair and not a pipe or an eventfd, because `signal.set_wakeup_fd` and programs that look at a loop want sockets, and
-because a socket can be made non-blocking for both ends alone. Being non-blocking is what makes `wake` safe in a signal handler:
-a full buffer is no error, it is a wake-up that is already certain.
+A socket pair and not a pipe or an eventfd, because `signal.set_wakeup_fd` and programs that look at a loop want
+sockets, and because a socket can be made non-blocking for both ends alone. Being non-blocking is what makes `wake` safe
+in a signal handler: a full buffer is no error, it is a wake-up that is already certain.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-# More than enough for what gathers between two polls: `wake` writes one byte, every signal one more. What does not fit stays
-# readable and is read in the next poll.
+# More than enough for what gathers between two polls: `wake` writes one byte, every signal one more. What does not fit
+# stays readable and is read in the next poll.
 DRAIN = 4096
 
 
@@ -41,11 +41,12 @@ class Wakeup:
         self.writes = 0
 
     def wake(self) -> None:
-        """Make the reading end readable. From any thread, from signal handlers; at most one write until it is drained."""
+        """Make the reading end readable. From any thread, from signal handlers; at most one write until it is drained.
+        """
         if not self._pending:
             try:
-                # Inside the try: an exception of a signal handler (Ctrl-C) between the flag and the byte would silence every
-                # later ring, because the flag promises a byte.
+                # Inside the try: an exception of a signal handler (Ctrl-C) between the flag and the byte would silence
+                # every later ring, because the flag promises a byte.
                 self._pending = True
                 self.writes += 1
                 self.socks[1].send(b"\0")
@@ -60,9 +61,9 @@ class Wakeup:
     def drain(self) -> None:
         """Answer the ring: the poll that called this is about to return.
 
-        The flag is cleared after the reading. A ring in between finds the flag set and writes nothing, and loses nothing, since
-        the poll returns anyway and its loop looks at the ready queue. The other order would lose one: set flag, write, byte read
-        here, flag set and no byte.
+        The flag is cleared after the reading. A ring in between finds the flag set and writes nothing, and loses
+        nothing, since the poll returns anyway and its loop looks at the ready queue. The other order would lose one:
+        set flag, write, byte read here, flag set and no byte.
         """
         try:
             self.socks[0].recv(DRAIN)

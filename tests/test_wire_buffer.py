@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yieldloop.wire import buffer as module
+from yieldloop.wire._bytes import cut, index_of
 from yieldloop.wire.buffer import LINE, StreamBuffer
 
 # Few letters, so that separators meet often; sizes on both sides of SMALL, so that both kinds of pieces occur.
@@ -137,22 +138,33 @@ def test_single_bytes_are_gathered():
     assert buffer.read_exactly(5000) == b"x" * 5000
 
 
-def test_long_record_in_many_pieces_is_searched_once():
-    """10,000 searches in a record that grows to 10 MB: rescanning would look at 50 GB and run for many seconds."""
+@pytest.mark.parametrize("seps", [LINE, (b"\r\n",), (b"\r\n", b"\n\n\n")])
+def test_long_record_in_many_pieces_is_searched_once(seps):
+    """10,000 searches in a record that grows to 10 MB: searching it anew each time would look at 50 GB."""
     buffer = StreamBuffer()
     part = b"x" * 1024
     for _ in range(10_000):
         buffer.feed(part)
-        assert buffer.find((b"\r\n", b"\n\n\n")) == -1
-        assert buffer.read_line(10**9) is None or pytest.fail("no line was fed")
-        buffer.find((b"\r\n", b"\n\n\n"))
-        if buffer.size > 40 * 1024:
-            break  # alternating separators do rescan: the mark is one; the loop below keeps to one of them
-    for _ in range(10_000):
-        buffer.feed(part)
-        assert buffer.find(LINE) == -1
-    buffer.feed(b"\n")
-    assert buffer.read_line(10**9).endswith(b"x\n")
+        assert buffer.read_until(seps, 10**9) is None
+    buffer.feed(seps[-1])
+    assert buffer.read_until(seps, 10**9) == part * 10_000 + seps[-1]
+
+
+def test_record_longer_than_the_limit_stays():
+    buffer = filled([b"abc", b"d\n", b"e"])
+    assert buffer.read_line(3) is None and buffer.read_until((b"d\n",), 2) is None
+    assert buffer.find(LINE) == 5 and buffer.matched == 1
+    assert buffer.read_line(4) == b"abcd\n"
+    assert buffer.read_line(float("inf")) is None
+    assert buffer == b"e"
+
+
+@pytest.mark.parametrize("separators", [(), (5,), ("x",), (None,), None, "x"])
+def test_nonsense_separators_are_refused(separators):
+    buffer = filled([b"ab"])
+    with pytest.raises((TypeError, ValueError)):
+        buffer.find(separators)
+    assert buffer == b"ab"
 
 
 def test_what_the_caller_changes_later_does_not_change_us():
@@ -171,12 +183,23 @@ def test_what_is_not_bytes_is_refused(nonsense):
     assert buffer == b"ab"
 
 
-@pytest.mark.parametrize("n", [-1, 3])
-def test_taking_what_is_not_there_is_refused(n):
+@pytest.mark.parametrize(("act", "n"), [("take", -1), ("take", 3), ("read", -1), ("read_exactly", -1)])
+def test_taking_what_is_not_there_is_refused(act, n):
     buffer = filled([b"ab"])
     with pytest.raises(ValueError, match=f"cannot take {n} bytes from a buffer of 2"):
-        buffer.take(n)
+        getattr(buffer, act)(n)
     assert buffer.take(2) == b"ab"
+
+
+def test_the_two_acts_on_bytes_are_those_of_bytes():
+    data = b"abcabc"
+    for start in range(-1, 9):
+        for end in range(-1, 9):
+            assert cut(data, start, end) == data[max(start, 0) : max(end, 0)]
+        for sought in (b"a", b"bc", b"abcabc", b"abcabca", b"x", b"ca"):
+            for kind in (bytes, bytearray):
+                assert index_of(kind(data), sought, start) == data.find(sought, max(start, 0))
+    assert cut(data, 0, 6) is data
 
 
 def test_it_can_be_looked_at_as_a_bytearray():
@@ -186,7 +209,7 @@ def test_it_can_be_looked_at_as_a_bytearray():
     assert bytes(buffer) == b"b" + b"c" * 2000 + b"d"
     assert bytes(buffer) == buffer == filled([bytes(buffer)])
     assert buffer != b"b" and buffer != 5
-    assert buffer[0] == ord("b") and buffer[-2:] == b"cd" and b"cd" in buffer and list(buffer)[0] == ord("b")
+    assert buffer[0] == ord("b") and buffer[-2:] == b"cd" and b"cd" in buffer and next(iter(buffer)) == ord("b")
     buffer.extend(b"e")
     assert repr(buffer) == "<StreamBuffer 2003 bytes in 3 pieces>"
     buffer.clear()

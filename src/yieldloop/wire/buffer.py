@@ -19,6 +19,7 @@ Rules for the editor:
 3. A search that failed has looked at everything and leaves a mark (`scan_*`); the next search for the same separators
    goes on from the mark. Whoever takes bytes drops the mark: positions counted from the front have moved.
 """
+
 from __future__ import annotations
 
 from collections import deque
@@ -27,7 +28,7 @@ from typing import Any
 
 from yieldloop.wire._bytes import cut, index_of
 
-__all__ = ('StreamBuffer',)
+__all__ = ("StreamBuffer",)
 
 # A piece smaller than this is copied to the gathering bytearray at the tail's end: a bytes object costs 33 bytes and a
 # place in the deque, so a peer that sends single bytes would otherwise make us hold forty times of what it sent.
@@ -40,7 +41,7 @@ GATHER = 16 * 1024
 TRIM = 4 * 1024
 
 # The separators of a line, in the form in which `find` wants them.
-NEWLINE = b'\n'
+NEWLINE = b"\n"
 LINE = (NEWLINE,)
 
 
@@ -52,20 +53,19 @@ class StreamBuffer:
     does, because programs look at `StreamReader._buffer` as if it were one.
     """
 
-    __slots__ = ('head', 'pos', 'size', 'tail', 'matched',
-                 'scan_for', 'scan_done', 'scan_piece', 'scan_pos', 'scan_window')
+    __slots__ = ("head", "pos", "size", "tail", "matched", "scan_for", "scan_done", "scan_piece", "scan_pos", "scan_window")
 
     def __init__(self) -> None:
-        self.head = b''         # the piece being read; bytes, never a bytearray
-        self.pos = 0            # 0 <= pos < len(head), or both are 0: the first byte of the head that is not yet taken
-        self.size = 0           # bytes fed and not taken: len(head) - pos + the lengths of the tail's pieces
-        self.tail: deque[bytes | bytearray] = deque()     # the pieces after the head, none empty
-        self.matched = 0        # length of the separator that the last successful find() met
+        self.head = b""  # the piece being read; bytes, never a bytearray
+        self.pos = 0  # 0 <= pos < len(head), or both are 0: the first byte of the head that is not yet taken
+        self.size = 0  # bytes fed and not taken: len(head) - pos + the lengths of the tail's pieces
+        self.tail: deque[bytes | bytearray] = deque()  # the pieces after the head, none empty
+        self.matched = 0  # length of the separator that the last successful find() met
         self.scan_for: tuple[bytes, ...] | None = None  # separators of the last search that failed, or None: no mark
-        self.scan_done = 0      # unread bytes before the mark; no separator ends among them
-        self.scan_piece = 0     # the piece that the mark is in: 0 the head, k the tail's k-1
-        self.scan_pos = 0       # the mark's place in that piece
-        self.scan_window = b''  # last bytes before the mark, as many as an unfinished separator can have there
+        self.scan_done = 0  # unread bytes before the mark; no separator ends among them
+        self.scan_piece = 0  # the piece that the mark is in: 0 the head, k the tail's k-1
+        self.scan_pos = 0  # the mark's place in that piece
+        self.scan_window = b""  # last bytes before the mark, as many as an unfinished separator can have there
 
     # ---- in
 
@@ -133,11 +133,11 @@ class StreamBuffer:
             piece = self.tail.popleft()
             self.head = piece if type(piece) is bytes else bytes(piece)
         else:
-            self.head = b''
+            self.head = b""
 
     def _take_across(self, n: int) -> bytes:
         """_take() for more than what the head has left: one join, without copying the pieces first."""
-        parts = [memoryview(self.head)[self.pos:]]
+        parts: list[bytes | memoryview] = [memoryview(self.head)[self.pos :]]
         missing = n - (len(self.head) - self.pos)
         while missing > 0:
             self._next_piece()
@@ -152,7 +152,7 @@ class StreamBuffer:
                 if missing == 0:
                     self._next_piece()
         self.size -= n
-        return b''.join(parts)
+        return b"".join(parts)
 
     def read(self, n: int) -> bytes:
         """Consume up to `n` bytes (n >= 0) and return them; b'' if there are none."""
@@ -212,7 +212,7 @@ class StreamBuffer:
         again by the next search for the same separators.
         """
         if not separators:
-            raise ValueError('find() needs at least one separator in the tuple')
+            raise ValueError("find() needs at least one separator in the tuple")
         if self.size == 0:
             return -1
         longest = len(separators[len(separators) - 1])
@@ -245,7 +245,7 @@ class StreamBuffer:
     def _find_in(self, piece: bytes | bytearray, separators: tuple[bytes, ...], longest: int) -> int:
         """Search one piece from the mark on, and the seam before it. Return as find() does."""
         start = self.scan_pos
-        limit = -1      # where the best match so far ends, in the piece
+        limit = -1  # where the best match so far ends, in the piece
         for separator in separators:
             at = index_of(piece, separator, start)
             if at >= 0:
@@ -256,7 +256,7 @@ class StreamBuffer:
         if self.scan_window:
             # A separator may have begun before the mark. It cannot lie before it as a whole, so it ends in the piece.
             before = len(self.scan_window)
-            seam = self.scan_window + piece[start:start + longest - 1]
+            seam = self.scan_window + piece[start : start + longest - 1]
             for separator in separators:
                 at = index_of(seam, separator, 0)
                 if at >= 0:
@@ -274,7 +274,7 @@ class StreamBuffer:
         self.scan_done = 0
         self.scan_piece = 0
         self.scan_pos = self.pos
-        self.scan_window = b''
+        self.scan_window = b""
 
     def _mark_head(self, separators: tuple[bytes, ...], keep: int) -> None:
         """Put the mark at the end of the head, which has been searched without a match."""
@@ -287,9 +287,9 @@ class StreamBuffer:
         fresh = length - self.scan_pos
         if keep > 0 and fresh > 0:
             if fresh >= keep:
-                self.scan_window = bytes(piece[length - keep:])
+                self.scan_window = bytes(piece[length - keep :])
             else:
-                self.scan_window = (self.scan_window + piece[self.scan_pos:])[-keep:]
+                self.scan_window = (self.scan_window + piece[self.scan_pos :])[-keep:]
         self.scan_done += fresh
         self.scan_pos = length
 
@@ -304,12 +304,12 @@ class StreamBuffer:
         if self.pos >= TRIM and self.pos * 2 > len(head):
             if self.scan_piece == 0:
                 self.scan_pos -= self.pos
-            self.head = head[self.pos:]
+            self.head = head[self.pos :]
             self.pos = 0
 
     def clear(self) -> None:
         """Forget everything that has not been taken."""
-        self.head = b''
+        self.head = b""
         self.pos = 0
         self.size = 0
         self.tail.clear()
@@ -325,8 +325,8 @@ class StreamBuffer:
     def peek(self) -> bytes:
         """Return a copy of all unread bytes; nothing is consumed. O(size)."""
         if not self.tail:
-            return self.head[self.pos:]
-        return b''.join([memoryview(self.head)[self.pos:], *self.tail])
+            return self.head[self.pos :]
+        return b"".join([memoryview(self.head)[self.pos :], *self.tail])
 
     def statistics(self) -> dict[str, int]:
         """Return counts for whoever asks what this buffer holds: unread bytes, pieces, bytes of memory kept."""
@@ -334,7 +334,7 @@ class StreamBuffer:
         for piece in self.tail:
             kept += len(piece)
         pieces = len(self.tail) + 1 if self.size else 0
-        return {'unread': self.size, 'pieces': pieces, 'kept': kept}
+        return {"unread": self.size, "pieces": pieces, "kept": kept}
 
     # ---- the face of a bytearray, for code that reads StreamReader._buffer
 
@@ -376,8 +376,8 @@ class StreamBuffer:
         self.feed(rest)
 
     def __repr__(self) -> str:
-        return f'<StreamBuffer {self.size} bytes in {self.statistics()["pieces"]} pieces>'
+        return f"<StreamBuffer {self.size} bytes in {self.statistics()['pieces']} pieces>"
 
 
 def no_such_count(n: Any, size: int) -> ValueError:
-    return ValueError(f'cannot take {n!r} bytes from a buffer of {size}: the count is from 0 to `size`')
+    return ValueError(f"cannot take {n!r} bytes from a buffer of {size}: the count is from 0 to `size`")

@@ -11,16 +11,18 @@ Every other pair changes nothing. That is the whole contract: decisions alternat
 the marks the state stays as it is, so that a queue which hovers at one mark does not flap.
 """
 
-__all__ = ('Flow', 'FLOWING', 'PAUSED', 'PAUSE', 'RESUME', 'TRANSITIONS', 'HIGH_WATER', 'water_marks')
+from __future__ import annotations
 
-FLOWING = 'flowing'
-PAUSED = 'paused'
+__all__ = ("Flow", "FLOWING", "PAUSED", "PAUSE", "RESUME", "TRANSITIONS", "HIGH_WATER", "water_marks")
 
-OVER = 'over'
-UNDER = 'under'
+FLOWING = "flowing"
+PAUSED = "paused"
 
-PAUSE = 'pause'
-RESUME = 'resume'
+OVER = "over"
+UNDER = "under"
+
+PAUSE = "pause"
+RESUME = "resume"
 
 # The table above, as data: the tests and the documents are drawn from it, `grown` and `shrunk` are its two rows.
 TRANSITIONS = {
@@ -32,7 +34,7 @@ TRANSITIONS = {
 HIGH_WATER = 64 * 1024
 
 
-def water_marks(high=None, low=None, default=HIGH_WATER):
+def water_marks(high: int | None = None, low: int | None = None, default: int = HIGH_WATER) -> tuple[int, int]:
     """Return the pair (high, low) in bytes that asyncio's `set_write_buffer_limits(high, low)` means.
 
     Only `low` given: high is four times as much. Only `high` given: low is a quarter of it. Neither: `default`.
@@ -43,8 +45,10 @@ def water_marks(high=None, low=None, default=HIGH_WATER):
     if low is None:
         low = high // 4
     if not high >= low >= 0:
-        raise ValueError(f'high ({high!r}) must be >= low ({low!r}) must be >= 0: these are the byte counts at which '
-                         f'a writer is paused (above high) and let go on (at low or below)')
+        raise ValueError(
+            f"high ({high!r}) must be >= low ({low!r}) must be >= 0: these are the byte counts at which "
+            f"a writer is paused (above high) and let go on (at low or below)"
+        )
     return high, low
 
 
@@ -55,45 +59,45 @@ class Flow:
     True exactly when there is a decision to carry out.
     """
 
-    __slots__ = ('high', 'low', 'state')
+    __slots__ = ("high", "low", "state")
 
-    def __init__(self, high=None, low=None):
-        high, low = water_marks(high, low)
-        self.high = high       # bytes; above it a flowing writer is paused. high >= low
-        self.low = low         # bytes; at it or below a paused writer goes on. low >= 0
-        self.state = FLOWING   # FLOWING or PAUSED, and nothing else
+    def __init__(self, high: int | None = None, low: int | None = None) -> None:
+        marks = water_marks(high, low)
+        self.high = marks[0]  # bytes; above it a flowing writer is paused. high >= low
+        self.low = marks[1]  # bytes; at it or below a paused writer goes on. low >= 0
+        self.state = FLOWING  # FLOWING or PAUSED, and nothing else
 
-    def grown(self, size):
+    def grown(self, size: int) -> bool:
         """`size` bytes wait after some were added: return True if the writer is to be paused now."""
         if size > self.high and self.state is FLOWING:
             self.state = PAUSED
             return True
         return False
 
-    def shrunk(self, size):
+    def shrunk(self, size: int) -> bool:
         """`size` bytes wait after some have left: return True if the writer is to go on now."""
         if self.state is PAUSED and size <= self.low:
             self.state = FLOWING
             return True
         return False
 
-    def set_marks(self, high=None, low=None, size=0):
+    def set_marks(self, high: int | None = None, low: int | None = None, size: int = 0) -> str | None:
         """Change the water marks while `size` bytes wait; return PAUSE, RESUME or None: what the new marks call for.
 
         Raises ValueError as water_marks() does, and then changes nothing.
         """
-        high, low = water_marks(high, low)
-        self.high = high
-        self.low = low
+        marks = water_marks(high, low)
+        self.high = marks[0]
+        self.low = marks[1]
         if self.grown(size):
             return PAUSE
         if self.shrunk(size):
             return RESUME
         return None
 
-    def statistics(self):
+    def statistics(self) -> dict[str, int | str]:
         """Return the marks in bytes and the state, for whoever asks."""
-        return {'high': self.high, 'low': self.low, 'state': self.state}
+        return {"high": self.high, "low": self.low, "state": self.state}
 
-    def __repr__(self):
-        return f'<Flow {self.state} high={self.high} low={self.low}>'
+    def __repr__(self) -> str:
+        return f"<Flow {self.state} high={self.high} low={self.low}>"

@@ -11,16 +11,23 @@ Three rules for the editor, each with its reason:
 3. What peek() has shown is never touched again: a kernel that sends in the background may still be reading it. So a
    joined piece that was shown is closed, and the next small piece opens a new one.
 """
+
+from __future__ import annotations
+
 import os
 from collections import deque
+from collections.abc import Iterable
+from typing import Any
 
-__all__ = ('WriteQueue', 'IOV_MAX')
+__all__ = ("WriteQueue", "IOV_MAX")
+
+Piece = bytes | bytearray | memoryview
 
 
-def _iov_max():
+def _iov_max() -> int:
     """How many buffers one sendmsg() or writev() takes here. POSIX promises 16; Linux and the BSDs have 1024."""
     try:
-        found = os.sysconf('SC_IOV_MAX')
+        found = os.sysconf("SC_IOV_MAX")
     except (AttributeError, ValueError, OSError):
         return 16
     return found if found > 0 else 16
@@ -47,15 +54,15 @@ class WriteQueue:
     `size` is the count of bytes not yet consumed. Appending and consuming cost O(1) amortised a piece.
     """
 
-    __slots__ = ('pieces', 'size', 'offset', 'open')
+    __slots__ = ("pieces", "size", "offset", "open")
 
-    def __init__(self):
-        self.pieces = deque()  # bytes, or at the end one bytearray that small pieces are joined in; none empty
-        self.size = 0          # lengths of the pieces, less `offset`
-        self.offset = 0        # bytes of the first piece that have been consumed: 0 <= offset < its length, or 0
-        self.open = False      # True while the last piece is small or joined, and peek() has not shown it
+    def __init__(self) -> None:
+        self.pieces: deque[Piece] = deque()  # bytes, or at the end one bytearray that small pieces are joined in; none empty
+        self.size = 0  # lengths of the pieces, less `offset`
+        self.offset = 0  # bytes of the first piece that have been consumed: 0 <= offset < its length, or 0
+        self.open = False  # True while the last piece is small or joined, and peek() has not shown it
 
-    def append(self, data):
+    def append(self, data: Any) -> int:
         """Add `data` (bytes-like) at the end; return the queue's new size in bytes.
 
         Raises TypeError, and adds nothing, for what is not bytes-like.
@@ -75,7 +82,7 @@ class WriteQueue:
         self.size += length
         return self.size
 
-    def _join(self, piece):
+    def _join(self, piece: Piece) -> None:
         """Add a small piece to the open last piece, or beside it if that has grown to its full size."""
         last = self.pieces[-1]
         if len(last) + len(piece) > JOINED:
@@ -86,20 +93,20 @@ class WriteQueue:
             self.pieces[-1] = last
         last += piece
 
-    def extend(self, pieces):
+    def extend(self, pieces: Iterable[Any]) -> int:
         """append() each of an iterable; return the new size. If one of them raises, none of them is added."""
         held = [piece if type(piece) is bytes else stable(piece) for piece in pieces]
         for piece in held:
             self.append(piece)
         return self.size
 
-    def peek(self, most=IOV_MAX, enough=PEEK_BYTES):
+    def peek(self, most: int = IOV_MAX, enough: int = PEEK_BYTES) -> list[Piece]:
         """Return the front of the queue as a list of bytes-like objects for one sendmsg()/writev(); consume nothing.
 
         At most `most` pieces, and no further one once `enough` bytes are listed. Empty list: nothing waits. What was
         returned stays as it is, whatever is appended or consumed later.
         """
-        shown = []
+        shown: list[Piece] = []
         total = 0
         skip = self.offset
         for piece in self.pieces:
@@ -114,13 +121,13 @@ class WriteQueue:
         self.open = False
         return shown
 
-    def consume(self, n):
+    def consume(self, n: int) -> None:
         """Drop `n` bytes from the front: what send() or sendmsg() said it took.
 
         Raises ValueError, and drops nothing, if `n` is negative or more than `size`.
         """
         if n < 0 or n > self.size:
-            raise ValueError(f'cannot consume {n!r} bytes of a queue of {self.size}: pass what send() returned, once')
+            raise ValueError(f"cannot consume {n!r} bytes of a queue of {self.size}: pass what send() returned, once")
         self.size -= n
         if self.size == 0:
             self.clear()
@@ -135,28 +142,28 @@ class WriteQueue:
             pieces.popleft()
         self.offset = n
 
-    def clear(self):
+    def clear(self) -> None:
         """Drop everything."""
         self.pieces.clear()
         self.size = 0
         self.offset = 0
         self.open = False
 
-    def statistics(self):
+    def statistics(self) -> dict[str, int]:
         """Return counts for whoever asks: bytes that wait, pieces they are in."""
-        return {'waiting': self.size, 'pieces': len(self.pieces)}
+        return {"waiting": self.size, "pieces": len(self.pieces)}
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.size
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self.size != 0
 
-    def __repr__(self):
-        return f'<WriteQueue {self.size} bytes in {len(self.pieces)} pieces>'
+    def __repr__(self) -> str:
+        return f"<WriteQueue {self.size} bytes in {len(self.pieces)} pieces>"
 
 
-def stable(data):
+def stable(data: Any) -> bytes | memoryview:
     """Return the content of bytes-like `data` as bytes that nobody can change: itself if it is so, else a copy.
 
     A read-only memoryview is no proof: it may look at a bytearray. Only one that looks at bytes and at all of it in
@@ -167,11 +174,13 @@ def stable(data):
     try:
         view = memoryview(data)
     except TypeError:
-        raise TypeError(f'data argument must be a bytes-like object, not {type(data).__name__!r}: {data!r:.60} cannot '
-                        f'be sent; encode text first, as in text.encode()') from None
+        raise TypeError(
+            f"data argument must be a bytes-like object, not {type(data).__name__!r}: {data!r:.60} cannot "
+            f"be sent; encode text first, as in text.encode()"
+        ) from None
     if type(view.obj) is bytes and view.c_contiguous:
         if view.nbytes == len(view.obj):
             return view.obj
         if view.nbytes > SMALL:
-            return view.cast('B')
+            return view.cast("B")
     return view.tobytes()

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import collections
 import enum
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
-from yieldloop.aio._bound import LoopBound
+from yieldloop.aio._bound import LoopBound, _get_running_loop
 from yieldloop.errors import BrokenBarrierError, CancelledError
 
 __all__ = ("Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "Semaphore")
@@ -44,6 +45,19 @@ class _AsyncWith:
         self.release()  # type: ignore[attr-defined]
 
 
+@types.coroutine
+def _no_steps() -> Generator[None, None, None]:
+    """Awaiting what this returns gives None at once."""
+    return
+    yield
+
+
+# Ended already, so that it can be awaited any number of times, and nothing is made for it: a generator, other than a coroutine,
+# answers as often as it is asked that it is over.
+_NOTHING = _no_steps()
+next(_NOTHING, None)
+
+
 class Lock(_AsyncWith, LoopBound):
     """Mutual exclusion between tasks: locked or unlocked, owned by no task in particular, granted in FIFO order.
 
@@ -58,19 +72,33 @@ class Lock(_AsyncWith, LoopBound):
         self._locked = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        # __aenter__ below takes a free lock without calling acquire(). A subclass with its own acquire() wants to be asked.
+        # `async with` below neither calls acquire() nor release(). A subclass with its own ones wants to be asked.
         super().__init_subclass__(**kwargs)
         if cls.acquire is not Lock.acquire and cls.__aenter__ is Lock.__aenter__:
             cls.__aenter__ = _AsyncWith.__aenter__  # type: ignore[method-assign]
+        if cls.release is not Lock.release and cls.__aexit__ is Lock.__aexit__:
+            cls.__aexit__ = _AsyncWith.__aexit__  # type: ignore[method-assign,assignment]
 
     def __repr__(self) -> str:
         return _with_state(self, super().__repr__(), "locked" if self._locked else "unlocked", self._waiters)
 
-    async def __aenter__(self) -> None:
+    # Plain functions that return something to await: with a free lock there is nothing to wait for, so no coroutine is made.
+
+    def __aenter__(self) -> Any:
         if self._locked or self._waiters:
-            await self.acquire()
-        else:
-            self._locked = True
+            return self._wait()
+        self._locked = True
+        return _NOTHING
+
+    def __aexit__(self, exc_type: Any, exc: Any, tb: Any) -> Any:
+        if not self._locked:
+            self.release()  # says what is wrong
+        self._locked = False
+        if self._waiters:
+            first = self._waiters[0]
+            if not first.done():
+                first.set_result(True)
+        return _NOTHING
 
     def locked(self) -> bool:
         """True if the lock is held."""
@@ -78,27 +106,36 @@ class Lock(_AsyncWith, LoopBound):
 
     async def acquire(self) -> Literal[True]:
         """Take the lock, waiting for one's turn. Returns True. A cancellation point only if it has to wait."""
-        waiters = self._waiters
-        if not self._locked and (not waiters or all(w.cancelled() for w in waiters)):
+        if self._locked or self._waiters:
+            await self._wait()
+        else:
             self._locked = True
-            return True
+        return True
+
+    async def _wait(self) -> None:
+        """Stand in the queue until it is our turn, and take the lock."""
+        waiters = self._waiters
         if waiters is None:
             waiters = self._waiters = collections.deque()
-        turn = self._get_loop().create_future()
+        elif not self._locked and waiters[0].cancelled() and all(w.cancelled() for w in waiters):
+            self._locked = True  # all are on their way out
+            return
+        loop = _get_running_loop()
+        turn = (loop if loop is self._loop else self._get_loop()).create_future()
         waiters.append(turn)
         try:
             await turn
-        except CancelledError:
-            waiters.remove(turn)
-            if not self._locked:  # perhaps it was our turn: pass it on
-                self._wake_up_first()
-            raise
-        except BaseException:
-            waiters.remove(turn)
+        except BaseException as exc:
+            self._step_out(turn, exc)
             raise
         waiters.remove(turn)  # we are the first: O(1)
         self._locked = True
-        return True
+
+    def _step_out(self, turn: Any, exc: BaseException) -> None:
+        """The wait of *turn* ended in an error. Perhaps it was our turn already: pass it on."""
+        self._waiters.remove(turn)  # type: ignore[union-attr]
+        if not self._locked and isinstance(exc, CancelledError):
+            self._wake_up_first()
 
     def release(self) -> None:
         """Give the lock back and wake the first waiter. RuntimeError if it is not held."""
@@ -106,7 +143,9 @@ class Lock(_AsyncWith, LoopBound):
             raise RuntimeError("Lock is not acquired.")
         self._locked = False
         if self._waiters:
-            self._wake_up_first()
+            first = self._waiters[0]
+            if not first.done():  # else it is on its way already
+                first.set_result(True)
 
     def _wake_up_first(self) -> None:
         if self._waiters:

@@ -98,7 +98,8 @@ def main(argv):
     record = Record(record_path)
     try:
         import ways
-        ways.install(way, plug)
+        borrowed = ways.install(way, plug)
+        record.put(event="borrowed", names=borrowed)
         sys.path[:] = [path for path in sys.path if os.path.abspath(path) != here]
         import unittest
         __import__(PREFIX + file)

@@ -8,12 +8,28 @@ The rule for `asyncio.sub.name`, first hit wins:
      the tests of both twins run on our one class;
   3. a public name that yieldloop has of its own: yieldloop's;
   4. everything else: the stock module's, looked up at each access because tests change such names.
-Rule for the editor: `from_stock` lists what case 4 answers of the public names, and every report must be able to show it.
+Rule for the editor: `borrowed` lists what case 4 answers of the public names beyond what is shared on purpose, and it fails the run.
 """
 
 import sys
 import types
 
+# Public names that are the standard library's own object in yieldloop too, on purpose. Anything else that a facade would
+# answer from the standard library is borrowed: its tests would pass on stock code, so the run must fail.
+SHARED = {
+    "interfaces and exceptions": """AbstractEventLoop AbstractEventLoopPolicy AbstractServer BaseProtocol BaseTransport
+        BrokenBarrierError BufferedProtocol CancelledError DatagramProtocol DatagramTransport IncompleteReadError
+        InvalidStateError LimitOverrunError Protocol QueueEmpty QueueFull QueueShutDown ReadTransport
+        SendfileNotAvailableError SubprocessProtocol SubprocessTransport TimeoutError Transport WriteTransport""",
+    "strings": "ALL_COMPLETED FIRST_COMPLETED FIRST_EXCEPTION",
+    "the registries of running loop, current task, all tasks and policy, one for the whole process": """_enter_task
+        _get_running_loop _leave_task _register_task _set_running_loop _unregister_task _swap_current_task all_tasks
+        current_task get_event_loop get_running_loop set_event_loop get_event_loop_policy set_event_loop_policy
+        DefaultEventLoopPolicy""",
+    "the next issue's I/O": """create_subprocess_exec create_subprocess_shell open_unix_connection start_unix_server
+        AbstractChildWatcher FastChildWatcher MultiLoopChildWatcher PidfdChildWatcher SafeChildWatcher ThreadedChildWatcher
+        get_child_watcher set_child_watcher""",
+}
 TWINS = ("_Py", "_C", "_py_", "_c_")
 KEPT = ("__", "_facade_")
 
@@ -108,9 +124,12 @@ class House:
         else:
             delattr(stock, name)
 
-    def from_stock(self):
-        """The public names of asyncio that still mean the standard library's object, sorted."""
-        return sorted(set(self.root.__all__) - self.public)
+    def borrowed(self):
+        """Return the public names that would be answered by the standard library's code and are not SHARED, sorted."""
+        shared = {name for names in SHARED.values() for name in names.split()}
+        stock = {name for name in set(self.root.__all__) - self.public
+                 if (getattr(getattr(self.root, name, None), "__module__", None) or "asyncio").startswith(("asyncio", "_asyncio"))}
+        return sorted(stock - shared)
 
 
 def install(ours, stock, loops):

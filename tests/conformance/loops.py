@@ -3,8 +3,8 @@
 What lives here: yieldloop's loop under these two constructors. What may not: any method that changes behaviour.
 
 CPython's test utilities derive a loop in virtual time from BaseEventLoop: they override `time()` and `_run_once()`, put their
-own selector in place and expect that nothing ever blocks. So BaseEventLoop here is our whole loop on a poller that never
-waits and reports nothing.
+own selector in place, expect that nothing ever blocks, and learn of each timer because `call_later` goes through `call_at`,
+which they override too. So BaseEventLoop here is our whole loop on a poller that never waits, with that one detour.
 """
 
 import yieldloop
@@ -15,6 +15,8 @@ SelectorEventLoop = yieldloop.EventLoop
 
 class NeverWaits(Poller):
     """Each poll is over at once and nothing is ready; there is nobody to wake."""
+
+    wake_fd = -1  # signals need no wake-up where nothing sleeps
 
     def poll(self, timeout):
         pass
@@ -28,3 +30,6 @@ class BaseEventLoop(yieldloop.EventLoop):
 
     def __init__(self):
         super().__init__(poller=NeverWaits())
+
+    def call_later(self, delay, callback, *args, context=None):
+        return self.call_at(self.time() + delay, callback, *args, context=context)

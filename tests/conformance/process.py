@@ -53,6 +53,9 @@ class Record:
             self.running = None
         elif kind == "problem":  # outside any test: an import, a class or module fixture
             self.problem += event["text"]
+        elif kind == "borrowed" and event["names"]:
+            self.outcomes["<borrowed>"] = {"outcome": "fail", "text": "answered by the standard library, so its tests do not "
+                                           "test yieldloop: " + ", ".join(event["names"])}
         elif kind == "end":
             self.finished = True
 
@@ -124,6 +127,8 @@ def run_once(options, only, results, folder):
     record.read()
     results.update(record.outcomes)
     if record.finished and in_time:
+        if record.problem and not record.outcomes:
+            results.setdefault("<file>", {"outcome": "missing", "text": record.problem})
         missing(only, results, "not run: " + (record.problem or "the file has no such test in this way"))
         return True
     with open(paths["stacks"], encoding="utf-8", errors="replace") as source:

@@ -116,6 +116,9 @@ def judge(file, way, demanded, left_for_next, results, lists):
             row.passed += 1
             if outcome == "unsteady":
                 row.unsteady.append((test, result["text"]))
+    for mark in ("<borrowed>", "<file>"):  # what concerns the whole file is no test's outcome, and still a failure
+        if mark in results:
+            row.failed.append((f"{file}.{mark}", results[mark]["outcome"], results[mark]["text"]))
     return row
 
 
@@ -127,7 +130,7 @@ def headline(options):
 
 def last_line(text):
     lines = [line for line in text.strip().splitlines() if line.strip()]
-    return lines[-1].strip()[:200] if lines else ""
+    return lines[-1].strip()[:900] if lines else ""
 
 
 def print_failures(rows, verbose):

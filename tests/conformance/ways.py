@@ -68,9 +68,12 @@ def use_loops(stock, loops):
 
 
 def install(way, plug):
-    """Put `plug` ('yieldloop' or 'stock') under the tests that this process is going to import."""
+    """Put `plug` ('yieldloop' or 'stock') under the tests that this process is going to import.
+
+    Returns the public names that the standard library answers although they should be ours (module way only).
+    """
     if way == "control":
-        return
+        return []
     stock = submodules()
     if plug == "stock":
         ours, loops = asyncio, None
@@ -81,5 +84,7 @@ def install(way, plug):
         use_loops(stock, loops)
         for short, _ in PATCHED:
             stock[short].__class__ = ForwardingModule
-    if way == "module":
-        importlib.import_module("facade").install(ours, stock, loops)
+    if way != "module":
+        return []
+    house = importlib.import_module("facade").install(ours, stock, loops)
+    return house.borrowed() if plug == "yieldloop" else []

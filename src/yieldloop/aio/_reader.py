@@ -31,6 +31,17 @@ __all__ = ("DEFAULT_LIMIT", "StreamReader")
 DEFAULT_LIMIT = 64 * 1024  # bytes: asyncio's default; the longest line that a stranger can make us keep
 
 
+class ReaderBuffer(StreamBuffer):
+    """A `StreamBuffer` that is bytes-like: from Python 3.14 on, the standard loop's `start_tls` hands `_buffer` to the TLS
+    object and clears it. `__buffer__` works from 3.12 on (PEP 688), and only in an interpreted class.
+    """
+
+    __slots__ = ()
+
+    def __buffer__(self, flags: int) -> memoryview:
+        return memoryview(self.peek())
+
+
 class StreamReader(asyncio.StreamReader):
     """What has come in, for one task at a time to read.
 
@@ -45,7 +56,7 @@ class StreamReader(asyncio.StreamReader):
             raise ValueError(f"Limit cannot be <= 0: {limit!r} bytes would let no byte in")
         self._limit = limit
         self._loop = current_loop() if loop is None else loop
-        self._data = StreamBuffer()
+        self._data = ReaderBuffer()
         self._eof = False  # feed_eof() was called: nothing comes any more
         self._waiter: Any = None  # the future of the task that waits for data, or None
         self._needed = 0  # bytes that must be here before that task is woken
@@ -62,7 +73,7 @@ class StreamReader(asyncio.StreamReader):
 
     @_buffer.setter
     def _buffer(self, data: Any) -> None:
-        fresh = StreamBuffer()
+        fresh = ReaderBuffer()
         fresh.feed(data)
         self._data = fresh
 

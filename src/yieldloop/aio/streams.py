@@ -7,8 +7,8 @@ The way of a byte: transport → `StreamReaderProtocol.data_received` → `Strea
 reads. The protocol keeps no received bytes of its own.
 
 These classes run on any asyncio loop: futures and tasks are made by the loop, never by us.
-The classes derive from the standard library's, because programs ask `isinstance(reader, asyncio.StreamReader)`; a test sees to
-it that nothing of theirs is left but the name.
+The classes derive from the standard library's, because programs ask `isinstance(reader, asyncio.StreamReader)`, and so does the
+standard loop's `start_tls` of a protocol; a test sees to it that nothing of theirs is left but the name.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class FlowControlMixin(asyncio.Protocol):
         raise NotImplementedError(f"{type(self).__name__} has no _get_close_waiter(): wait_closed() has nothing to wait for")
 
 
-class StreamReaderProtocol(FlowControlMixin):
+class StreamReaderProtocol(FlowControlMixin, asyncio.StreamReaderProtocol):
     """Carries a transport's events to a `StreamReader`, and calls the server's callback for a new client.
 
     It refers to the reader weakly, so that a program which drops a connection's reader does not pay for what still comes in.
@@ -272,7 +272,7 @@ class StreamWriter(asyncio.StreamWriter):
         # The protocol if its _drain_helper is the one above: then drain() reads the two flags itself, without a second
         # coroutine. Another protocol's is called, whatever it does.
         helper = getattr(type(protocol), "_drain_helper", None)
-        self._plain = protocol if helper is FlowControlMixin._drain_helper else None
+        self._plain: Any = protocol if helper is FlowControlMixin._drain_helper else None
 
     def __repr__(self) -> str:
         info = [type(self).__name__, f"transport={self._transport!r}"]

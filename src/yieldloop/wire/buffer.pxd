@@ -26,10 +26,12 @@ cdef class StreamBuffer:
     cdef bytes _take_across(self, Py_ssize_t n)
     @cython.locals(head=bytes, start=Py_ssize_t, at=Py_ssize_t, end=Py_ssize_t)
     cpdef bytes read_line(self, object limit)
-    @cython.locals(end=Py_ssize_t)
     cpdef bytes read_until(self, tuple separators, object limit)
-    @cython.locals(longest=Py_ssize_t, at=Py_ssize_t)
+    @cython.locals(end=Py_ssize_t)
+    cdef bytes _until(self, tuple separators, object limit)
     cpdef Py_ssize_t find(self, tuple separators) except -2
+    @cython.locals(longest=Py_ssize_t, at=Py_ssize_t)
+    cdef Py_ssize_t _find(self, tuple separators) except -2
     @cython.locals(pieces=Py_ssize_t, end=Py_ssize_t)
     cdef Py_ssize_t _find_on(self, tuple separators, Py_ssize_t longest) except -2
     @cython.locals(start=Py_ssize_t, limit=Py_ssize_t, at=Py_ssize_t, end=Py_ssize_t, before=Py_ssize_t)

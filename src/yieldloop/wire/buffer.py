@@ -173,13 +173,13 @@ class StreamBuffer:
         tells which.
         """
         if self.scan_for is not None or self.size == 0:
-            return self.read_until(LINE, limit)
+            return self._until(LINE, limit)
         head = self.head
         start = self.pos
         at = index_of(head, NEWLINE, start)
         if at < 0:
             self._mark_head(LINE, 0)
-            return self.read_until(LINE, limit)
+            return self._until(LINE, limit)
         if at - start > limit:
             return None
         # _take(), written out: this is the path of every line that does not cross a piece's end.
@@ -197,7 +197,11 @@ class StreamBuffer:
         `separators` and the meaning of the match: see find(). None means: no separator is here yet, or more than
         `limit` bytes stand before it.
         """
-        end = self.find(separators)
+        return self._until(separators, limit)
+
+    def _until(self, separators: tuple[bytes, ...], limit: float) -> bytes | None:
+        """read_until() for the calls from here: a C call, where the public name looks for a subclass's own first."""
+        end = self._find(separators)
         if end < 0 or end - self.matched > limit:
             return None
         return self._take(end)
@@ -211,6 +215,10 @@ class StreamBuffer:
         counts. Its length is left in `matched`. Nothing is consumed. What a failed search has looked at is not looked at
         again by the next search for the same separators.
         """
+        return self._find(separators)
+
+    def _find(self, separators: tuple[bytes, ...]) -> int:
+        """find() for the calls from here, as _until() is read_until()."""
         if not separators:
             raise ValueError("find() needs at least one separator in the tuple")
         if self.size == 0:

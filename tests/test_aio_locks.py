@@ -103,7 +103,7 @@ def test_a_cancelled_waiter_hands_the_lock_on(api: Api) -> None:
     api.run(main())
 
 
-def test_async_with_asks_a_subclass_that_has_its_own_acquire(api: Api) -> None:
+def test_async_with_asks_a_subclass_that_has_its_own_acquire_or_release(api: Api) -> None:
     calls: list[str] = []
 
     class Direct(api.m.Lock):  # type: ignore[misc,name-defined]
@@ -119,13 +119,43 @@ def test_async_with_asks_a_subclass_that_has_its_own_acquire(api: Api) -> None:
     class Mixed(Mixin, api.m.Lock):  # type: ignore[misc,name-defined]
         pass
 
+    class Releasing(api.m.Lock):  # type: ignore[misc,name-defined]
+        def release(self) -> None:
+            calls.append("release")
+            super().release()
+
     async def main() -> None:
-        for lock in (Direct(), Mixed()):
-            async with lock:
-                assert lock.locked()
+        for lock in (Direct(), Mixed(), Releasing()):
+            async with lock as nothing:
+                assert lock.locked() and nothing is None
+            assert not lock.locked()
 
     api.run(main())
-    assert calls == ["direct", "mixin"]
+    assert calls == ["direct", "mixin", "release"]
+
+
+def test_a_block_that_gave_its_lock_back_itself_says_so(api: Api) -> None:
+    async def main() -> None:
+        lock = api.m.Lock()
+        with pytest.raises(RuntimeError, match="not acquired"):
+            async with lock:
+                lock.release()
+        async with lock:
+            assert lock.locked()
+
+    api.run(main())
+
+
+def test_a_lock_is_handed_on_when_the_first_in_line_was_cancelled_in_the_same_turn(api: Api) -> None:
+    async def main() -> None:
+        lock = api.m.Lock()
+        async with lock:
+            first, second = (api.m.create_task(lock.acquire()) for _ in range(2))
+            await turns(api)
+            first.cancel()  # its future is done, and it stands in line until its step
+        assert await api.m.wait_for(second, 5) and first.cancelled() and lock.locked()
+
+    api.run(main())
 
 
 # --- belonging to a loop -----------------------------------------------------------------------------------------------

@@ -275,6 +275,28 @@ def test_a_subclass_decides_how_items_are_kept(api: Api) -> None:
     api.run(main())
 
 
+def test_put_and_get_ask_a_subclass_that_counts(api: Api) -> None:
+    class Counting(api.m.Queue):  # type: ignore[misc,name-defined]
+        puts = gets = 0
+
+        def put_nowait(self, item: Any) -> None:
+            super().put_nowait(item)
+            self.puts += 1
+
+        def get_nowait(self) -> Any:
+            self.gets += 1
+            return super().get_nowait()
+
+    async def main() -> None:
+        queue = Counting(1)
+        putters = [api.m.create_task(queue.put(i)) for i in range(3)]
+        assert [await queue.get() for _ in range(3)] == [0, 1, 2]
+        await api.m.gather(*putters)
+        assert queue.puts == queue.gets == 3
+
+    api.run(main())
+
+
 def test_the_repr_shows_items_and_who_waits(api: Api) -> None:
     async def main() -> None:
         queue = api.m.Queue(1)

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Literal, TypeVar
 
 from yieldloop.aio._bound import LoopBound, _get_running_loop
-from yieldloop.errors import BrokenBarrierError, CancelledError
+from yieldloop.errors import BrokenBarrierError, CancelledError, InvalidStateError
 
 __all__ = ("Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "Semaphore")
 
@@ -94,10 +94,12 @@ class Lock(_AsyncWith, LoopBound):
         if not self._locked:
             self.release()  # says what is wrong
         self._locked = False
-        if self._waiters:
-            first = self._waiters[0]
-            if not first.done():
-                first.set_result(True)
+        waiters = self._waiters
+        if waiters:
+            try:
+                waiters[0].set_result(True)
+            except InvalidStateError:  # it is on its way already; rarer than a call to done() would be dear
+                pass
         return _NOTHING
 
     def locked(self) -> bool:

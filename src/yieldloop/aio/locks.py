@@ -48,8 +48,7 @@ class _AsyncWith:
 @types.coroutine
 def _no_steps() -> Generator[None, None, None]:
     """Awaiting what this returns gives None at once."""
-    return
-    yield
+    yield from ()
 
 
 # Ended already, so that it can be awaited any number of times, and nothing is made for it: a generator, other than a coroutine,
@@ -77,7 +76,7 @@ class Lock(_AsyncWith, LoopBound):
         if cls.acquire is not Lock.acquire and cls.__aenter__ is Lock.__aenter__:
             cls.__aenter__ = _AsyncWith.__aenter__  # type: ignore[method-assign]
         if cls.release is not Lock.release and cls.__aexit__ is Lock.__aexit__:
-            cls.__aexit__ = _AsyncWith.__aexit__  # type: ignore[method-assign,assignment]
+            cls.__aexit__ = _AsyncWith.__aexit__  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
         return _with_state(self, super().__repr__(), "locked" if self._locked else "unlocked", self._waiters)

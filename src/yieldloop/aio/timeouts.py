@@ -187,7 +187,7 @@ async def wait_for(fut: Awaitable[_T], timeout: float | None) -> _T:
     if timeout is None:
         return await fut
     if timeout <= 0:
-        return await _wait_no_time(fut)
+        return await _wait_no_time(fut)  # type: ignore[no-any-return]
     if timeout != timeout:
         raise bad_delay(timeout)
     loop = _get_running_loop()

@@ -1,4 +1,4 @@
-"""The benchmark command: `python bench/run.py [--quick] [--setup] [--only …] [--impl …] [--rounds N] [--json FILE]`.
+"""The benchmark command: `python bench/run.py [--setup] [--quick] [--only …] [--impl …] [--rounds N] [--json FILE]`.
 
 Lives here: the arguments, and the order measure → keep → show. How a thing is measured is in `harness/`, what is
 measured in `workloads/`. Exit code 0 also when cells failed: a peer's error is a result. 2 for wrong arguments.
@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from harness import facts, impls, load, rounds, spec
 
@@ -25,7 +25,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     """Parse and check the arguments; names that do not exist are answered with those that do."""
     parser = argparse.ArgumentParser(prog="bench/run.py", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="two rounds, a quarter of the time, without the largest N")
-    parser.add_argument("--setup", action="store_true", help="first install what the harness and the peers need, by pip")
+    parser.add_argument("--setup", action="store_true", help="install the harness's needs and the peers; measure nothing")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these workloads (see --list)")
     parser.add_argument("--impl", nargs="+", metavar="NAME", help="these implementations (uvloop is always measured)")
     parser.add_argument("--rounds", type=int, help=f"rounds (default {ROUNDS}, quick {QUICK_ROUNDS})")
@@ -40,12 +40,17 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     return given
 
 
+def refuse(why: str) -> NoReturn:
+    """End with the words on standard error and exit code 2."""
+    print(f"bench/run.py: {why}", file=sys.stderr)
+    raise SystemExit(2)
+
+
 def choose(names: list[str] | None, known: dict[str, Any], what: str) -> list[str]:
     """The asked names in the order of the tables. Exits with the known ones when one does not exist."""
     wrong = [name for name in names or () if name not in known]
     if wrong:
-        print(f"bench/run.py: no {what} is called {wrong[0]!r}; there are: {', '.join(known)}", file=sys.stderr)
-        raise SystemExit(2)
+        refuse(f"no {what} is called {wrong[0]!r}; there are: {', '.join(known)}")
     return [name for name in known if names is None or name in names]
 
 
@@ -63,16 +68,17 @@ def plan(given: argparse.Namespace, works: dict[str, spec.Workload]) -> rounds.P
 
 
 def measure(given: argparse.Namespace, argv: list[str], works: dict[str, spec.Workload]) -> dict[str, Any]:
-    """Run the plan and keep the results file: also after Ctrl-C nothing measured is thrown away silently."""
+    """Run the plan and keep its results in the file of `--json`."""
     from rich.console import Console
 
     asked = plan(given, works)
+    found = facts.collect(argv)
     for program in ("load_client", "echo_epoll"):
         load.compile_c(program)
     with Console(stderr=True).status("starting") as status:
         results = rounds.run(asked, lambda line: status.update(line))
     report = {
-        "facts": facts.collect(argv),
+        "facts": facts.still_true(found),
         "rounds": asked.rounds,
         "budget_s": asked.budget_s,
         "implementations": [it.name for it in asked.impls],
@@ -86,8 +92,7 @@ def measure(given: argparse.Namespace, argv: list[str], works: dict[str, spec.Wo
 def setup(with_web: bool) -> None:
     """Install into this virtual environment; a peer that has no wheel for this Python is named and left out."""
     if sys.prefix == sys.base_prefix:
-        print("bench/run.py: --setup installs packages and wants a virtual environment; make one with python -m venv", file=sys.stderr)
-        raise SystemExit(2)
+        refuse("--setup installs packages and wants a virtual environment; make one with python -m venv")
     pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     subprocess.run([*pip, "-r", str(HERE / "requirements.txt")], check=True, timeout=600)
     for package in (*impls.PEERS, *(impls.WEB if with_web else ())):
@@ -111,12 +116,11 @@ def main(argv: list[str]) -> None:
         print("\n".join(f"{it.name:18}{it.title}" for it in impls.IMPLEMENTATIONS.values()))
         return
     if given.setup:
-        setup(given.with_web)
+        return setup(given.with_web)
     try:
         from rich.console import Console
     except ImportError:
-        print("bench/run.py: rich is missing; run it with --setup, or: python -m pip install -r bench/requirements.txt", file=sys.stderr)
-        raise SystemExit(2) from None
+        refuse("rich is missing; run `python bench/run.py --setup`, or `python -m pip install -r bench/requirements.txt`")
     report = json.loads(given.source.read_text()) if given.source else measure(given, argv, works)
     shown = [work for name, work in works.items() if name in report["results"]]
     from harness import terminal

@@ -34,6 +34,12 @@ def collect(argv: list[str]) -> dict[str, Any]:
     }
 
 
+def still_true(before: dict[str, Any]) -> dict[str, Any]:
+    """The facts after the run. A source tree that moved meanwhile makes figures of two programs: say so."""
+    moved = _git("rev-parse", "--short", "HEAD") != before["commit"]
+    return {**before, "changed": before["changed"] or moved or bool(_git("status", "--porcelain", "-uno", "--", "src"))}
+
+
 def _version(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)

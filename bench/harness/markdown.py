@@ -46,7 +46,7 @@ def write(page: Path, plot: str | None, works: list[Workload], names: list[str],
         lines += [f"![speed of each implementation against {BASE}]({plot})", ""]
     for group in dict.fromkeys(work.group for work in works):
         lines += _table([work for work in works if work.group == group], group, running, results)
-    lines += _floors(works, running, results)
+    lines += _growth(works, running, results)
     if absent:
         lines += ["## Not measured", "", *[f"- {name}: {why}" for name, why in absent.items()], ""]
     page.write_text("\n".join(lines).rstrip() + "\n" + METHOD)
@@ -72,7 +72,7 @@ def _cell(value: ratios.Cell | None) -> str:
     return f"{ratios.words(value)}<br>{ratios.ratio(value)}".removesuffix("<br>")
 
 
-def _floors(works: list[Workload], running: list[str], results: Any) -> list[str]:
+def _growth(works: list[Workload], running: list[str], results: Any) -> list[str]:
     """How flat each one is: the cost among the most others divided by the cost among the fewest."""
     families: dict[str, list[str]] = {}
     for work in works:
@@ -81,6 +81,7 @@ def _floors(works: list[Workload], running: list[str], results: Any) -> list[str
     families = {kind: found for kind, found in families.items() if len(found) > 1}
     if not families:
         return []
+    running = [name for name in running if name != BARE]
     lines = ["### Growth with N", "", f"| from → to | {' | '.join(running)} |", "|---|" + "---:|" * len(running)]
     for found in families.values():
         costs = [[ratios.cell(results[name], it) for name in (found[0], found[-1])] for it in running]

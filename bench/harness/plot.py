@@ -8,12 +8,12 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("svg")
-from matplotlib import pyplot  # noqa: E402  (the backend has to be chosen first)
+from matplotlib import pyplot
 
-from harness import ratios  # noqa: E402
-from harness.impls import BARE, BASE, IMPLEMENTATIONS  # noqa: E402
-from harness.spec import Workload  # noqa: E402
-from harness.terminal import available  # noqa: E402
+from harness import ratios
+from harness.impls import BARE, BASE, IMPLEMENTATIONS
+from harness.spec import Workload
+from harness.terminal import available
 
 #: Okabe and Ito's colours, which stay apart for colour-blind eyes; ours are the strong ones.
 COLOURS = {

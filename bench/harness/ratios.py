@@ -40,7 +40,8 @@ def cell(results: dict[str, list[dict[str, Any]]], name: str) -> Cell | None:
         return Cell(problem=text, unavailable="unavailable" in rounds[-1])
     costs = [r[key] for r in rounds if key in r]
     failed = len(rounds) - len(costs)
-    note = f"failed in {failed} of {len(rounds)} rounds" if failed else ""
+    why = next((r.get("error") or r.get("unavailable") for r in rounds if key not in r), None)
+    note = f"failed in {failed} of {len(rounds)} rounds: {why}" if failed else ""
     if key == "late_us":
         return Cell(statistics.median(costs), rounds=len(costs), unit="late_us", note=_lateness(rounds))
     speeds = [b[key] / r[key] for b, r in zip(results.get(BASE, []), rounds, strict=False) if key in b and r.get(key)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import subprocess
 
-from harness import load, meter as metering
+from harness import load
+from harness import meter as metering
 from harness.impls import Unavailable
 from harness.spec import workload
 

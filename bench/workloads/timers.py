@@ -47,6 +47,10 @@ async def accuracy(aio, meter):
     """
     loop = aio.get_running_loop()
     chosen = random.Random(3)
+
+    def note_time(fired):
+        fired.set_result(time.monotonic_ns())
+
     late_ns = []
     for _ in range(TRIALS):
         await aio.sleep(0)
@@ -56,7 +60,7 @@ async def accuracy(aio, meter):
             pass
         fired = loop.create_future()
         due = time.monotonic_ns() + int(delay * 1e9)
-        loop.call_later(delay, lambda: fired.set_result(time.monotonic_ns()))
+        loop.call_later(delay, note_time, fired)
         late_ns.append(await fired - due)
     late_ns.sort()
     meter.record(

@@ -139,7 +139,3 @@ class Server(asyncio.AbstractServer):
     async def __aexit__(self, *exc: object) -> None:
         self.close()
         await self.wait_closed()
-
-    def __del__(self) -> None:
-        if getattr(self, "_sockets", None) and not self._loop.is_closed() and not self._serving:
-            self.close()

@@ -75,4 +75,3 @@ cdef class TcpTransport(Entry):
 
 
 cdef object _as_bytes_like(object data)
-cdef object _name_of(object ask)

@@ -32,6 +32,7 @@ from typing import Any
 from yieldloop.engine._leaf import Entry, copy_context
 from yieldloop.engine.core import logger
 from yieldloop.transports._sockio import recv_bytes, recv_into, send_bytes, send_pieces, tell, tell_of
+from yieldloop.transports.options import name_of, set_nodelay
 
 HIGH = 64 * 1024  # bytes queued above which the protocol is asked to pause; asyncio's default
 HOLD = 64 * 1024  # bytes: more are not held back during a callback but sent at once
@@ -598,30 +599,21 @@ class TcpTransport(Entry):
     def _look_up_names(self) -> None:
         """Ask the kernel for what nobody has asked yet, while the socket is open."""
         if self._extra is None or "sockname" not in self._extra:
-            self._keep("sockname", _name_of(self._sock.getsockname))
+            self._keep("sockname", name_of(self._sock.getsockname))
         if "peername" not in self._extra:
-            self._keep("peername", _name_of(self._sock.getpeername))
+            self._keep("peername", name_of(self._sock.getpeername))
 
     @property
     def _sock_fd(self) -> int:
         return self._fd
 
     def __repr__(self) -> str:
-        state = "" if self._open and not self._closing else " closing" if self._open else " closed"
         if not self._open:
             return f"<{type(self).__name__} closed fd={self._fd}>"
+        state = " closing" if self._closing else ""
         read = "polling" if self._poller.reader(self._fd) is self else "idle"
         write = "polling" if self._writing else "idle"
         return f"<{type(self).__name__}{state} fd={self._fd} read={read} write=<{write}, bufsize={self._queued}>>"
-
-
-def set_nodelay(sock: Any) -> None:
-    """Send small pieces at once (RFC 896's algorithm off), as every asyncio loop does. Nothing for what is no TCP socket."""
-    if sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM:
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError:
-            pass  # some other stream protocol, or already reset by the peer: the first read will say so
 
 
 def _as_bytes_like(data: Any) -> Any:
@@ -633,10 +625,3 @@ def _as_bytes_like(data: Any) -> Any:
     if isinstance(data, (bytes, bytearray)):
         return data
     raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
-
-
-def _name_of(ask: Any) -> Any:
-    try:
-        return ask()
-    except OSError:
-        return None

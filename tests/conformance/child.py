@@ -87,6 +87,20 @@ def flat(suite):
             yield part
 
 
+def run_all(unittest, tests, result, record):
+    """Run the tests in order. unittest lets a KeyboardInterrupt end the run; here it ends only the test that let it out."""
+    while tests:
+        ran = result.testsRun
+        try:
+            unittest.TestSuite(tests).run(result)
+            return
+        except KeyboardInterrupt:
+            text = traceback.format_exc()
+        done = max(1, result.testsRun - ran)  # at least one, so that an interrupt outside any test cannot loop for ever
+        record.put(event="stop", id=short(tests[done - 1]), outcome="fail", text=text)
+        tests = tests[done:]
+
+
 def main(argv):
     file, way, plug, record_path, stacks_path, only_path = argv
     here = os.path.dirname(os.path.abspath(__file__))
@@ -111,7 +125,7 @@ def main(argv):
     only, leave = choice["only"], set(choice["leave"])
     wanted = None if only is None else set(only)
     tests = [test for test in flat(suite) if short(test) not in leave and (wanted is None or short(test) in wanted)]
-    unittest.TestSuite(tests).run(make_result_class(unittest, record))
+    run_all(unittest, tests, make_result_class(unittest, record), record)
     record.put(event="end")
 
 

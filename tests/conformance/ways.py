@@ -18,6 +18,8 @@ PATCHED = {
     ("base_events", "logger"): ("yieldloop.engine.core:logger", "yieldloop.engine.futures:logger",
                                 "yieldloop.engine.tasks:logger", "yieldloop.engine.loop:logger",
                                 "yieldloop.engine.handles:logger", "yieldloop.loop.base:logger"),
+    ("base_events", "socket"): ("yieldloop.loop.net:socket",),
+    ("coroutines", "_is_debug_mode"): ("yieldloop.loop.base:_debug_by_default",),
 }
 
 

@@ -3,7 +3,7 @@ from yieldloop.engine._ring cimport ReadyQueue
 
 cdef class Poller:
     cdef public object probe
-    cdef ReadyQueue _ready
+    cdef readonly ReadyQueue _ready
     cdef public Py_ssize_t interest
 
     cpdef int bind(self, ReadyQueue ready) except -1

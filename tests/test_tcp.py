@@ -403,7 +403,7 @@ def test_context_of_one_callback_is_not_seen_by_the_next(ours: Any) -> None:
         await made[0].until(lambda: "made" in made[0].events)
         for count in (1, 2):
             transport.write(b".")
-            await made[0].until(lambda: made[0].events.count("data") == count)
+            await made[0].until(lambda count=count: made[0].events.count("data") == count)
         transport.close()
         await made[0].lost
         assert seen == ["server"] * 4
@@ -498,7 +498,7 @@ def test_server_life(ours: Any) -> None:
         await server.start_serving()
         await server.start_serving()
         assert server.is_serving()
-        transport, client = await loop.create_connection(Log, LOCAL, port_of(server))
+        _transport, client = await loop.create_connection(Log, LOCAL, port_of(server))
         while not server._clients:
             await asyncio.sleep(0)
         server.close()
@@ -522,7 +522,7 @@ def test_serve_forever_ends_by_cancellation_and_closes_its_clients(ours: Any) ->
         loop = asyncio.get_running_loop()
         server = await loop.create_server(Log, LOCAL, 0)
         serving = loop.create_task(server.serve_forever())
-        transport, client = await loop.create_connection(Log, LOCAL, port_of(server))
+        _transport, client = await loop.create_connection(Log, LOCAL, port_of(server))
         while not server._clients:
             await asyncio.sleep(0)
         serving.cancel()
@@ -577,3 +577,15 @@ def test_happy_eyeballs_takes_the_address_that_answers(ours: Any, monkeypatch: p
         await shut(server, transport)
 
     ours.run(main())
+
+
+def test_a_host_named_twice_is_bound_once(api: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.create_server((LOCAL, 0)) as free:
+            port = free.getsockname()[1]
+        server = await loop.create_server(Log, [LOCAL, "127.0.0.2", LOCAL], port, reuse_port=True)
+        assert sorted(sock.getsockname() for sock in server.sockets) == [(LOCAL, port), ("127.0.0.2", port)]
+        await shut(server)
+
+    api.run(main())

@@ -21,7 +21,6 @@ from typing import Any
 from yieldloop.engine._leaf import skip_globals
 from yieldloop.engine.core import logger
 from yieldloop.loop.connecting import interleave_families, one_error, race
-from yieldloop.loop.fds import FdMixin
 from yieldloop.loop.resolver import ResolverMixin
 from yieldloop.loop.server import Server
 from yieldloop.transports.tcp import TcpTransport
@@ -32,7 +31,7 @@ NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # of accept
 ACCEPT_PAUSE = 1.0  # s; then others may have closed something
 
 
-class NetMixin(ResolverMixin, FdMixin):
+class NetMixin(ResolverMixin):
     """Stream connections over sockets."""
 
     # --- transports ----------------------------------------------------------------------------------------------------
@@ -57,7 +56,7 @@ class NetMixin(ResolverMixin, FdMixin):
     async def _transport_for(
         self, sock: Any, protocol_factory: Any, ssl: Any, server_hostname: Any, server_side: bool, handshake: Any, shutdown: Any
     ) -> Any:
-        """(transport, protocol) once the protocol was told of its connection, and the TLS handshake is done if there is one."""
+        """(transport, protocol) once the protocol was told of its connection, and the TLS handshake, if any, is done."""
         sock.setblocking(False)
         protocol = protocol_factory()
         waiter = self.create_future()
@@ -78,8 +77,8 @@ class NetMixin(ResolverMixin, FdMixin):
     # --- connecting ----------------------------------------------------------------------------------------------------
 
     async def create_connection(
-        self, protocol_factory: Any, host: Any = None, port: Any = None, *, ssl: Any = None, family: int = 0, proto: int = 0,
-        flags: int = 0, sock: Any = None, local_addr: Any = None, server_hostname: Any = None,
+        self, protocol_factory: Any, host: Any = None, port: Any = None, *, ssl: Any = None, family: int = 0,
+        proto: int = 0, flags: int = 0, sock: Any = None, local_addr: Any = None, server_hostname: Any = None,
         ssl_handshake_timeout: Any = None, ssl_shutdown_timeout: Any = None, happy_eyeballs_delay: Any = None,
         interleave: Any = None, all_errors: bool = False,
     ) -> Any:  # fmt: skip
@@ -147,7 +146,7 @@ class NetMixin(ResolverMixin, FdMixin):
             sock.setblocking(False)
             if local_infos is not None:
                 _bind_local(sock, family, local_infos, errors)
-            await self._sock_connect(sock, address)
+            await self._sock_connect(sock, address)  # type: ignore[attr-defined]  # SockMixin's
             return sock
         except OSError as exc:
             errors.append(exc)
@@ -160,8 +159,9 @@ class NetMixin(ResolverMixin, FdMixin):
             raise
 
     async def connect_accepted_socket(
-        self, protocol_factory: Any, sock: Any, *, ssl: Any = None, ssl_handshake_timeout: Any = None, ssl_shutdown_timeout: Any = None
-    ) -> Any:
+        self, protocol_factory: Any, sock: Any, *, ssl: Any = None, ssl_handshake_timeout: Any = None,
+        ssl_shutdown_timeout: Any = None,
+    ) -> Any:  # fmt: skip
         """(transport, protocol) for a connection that was accepted elsewhere; with *ssl* we are the server."""
         _check_tls_timeouts(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         _check_stream_sock(sock)

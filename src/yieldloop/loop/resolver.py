@@ -9,7 +9,7 @@ import socket
 from typing import Any
 
 from yieldloop.engine._leaf import skip_globals
-from yieldloop.loop.base import BaseLoop
+from yieldloop.loop.fds import FdMixin
 
 skip_globals(globals())
 
@@ -26,7 +26,7 @@ def resolve_literal(host: Any, port: Any, family: int = 0, type: int = 0, proto:
         text = host if isinstance(host, str) else host.decode("latin-1")
         if ":" not in text and not text[-1].isdigit():
             return None
-    if not (port is None or isinstance(port, int) or isinstance(port, (str, bytes)) and port.isdigit()):
+    if not (port is None or isinstance(port, int) or (isinstance(port, (str, bytes)) and port.isdigit())):
         return None
     try:
         return socket.getaddrinfo(host, port, family, type, proto, flags | socket.AI_NUMERICHOST)
@@ -34,7 +34,7 @@ def resolve_literal(host: Any, port: Any, family: int = 0, type: int = 0, proto:
         return None  # a name that looks like an address, or an error: let the full look-up find the words for it
 
 
-class ResolverMixin(BaseLoop):
+class ResolverMixin(FdMixin):
     """Names and addresses."""
 
     async def getaddrinfo(

@@ -17,7 +17,6 @@ from typing import Any
 
 from yieldloop.engine._leaf import skip_globals
 from yieldloop.engine.handles import Handle
-from yieldloop.loop.fds import FdMixin
 from yieldloop.loop.resolver import ResolverMixin
 
 skip_globals(globals())
@@ -33,7 +32,7 @@ def _wake_all(waiters: list[Any], disarm: Callable[[int], Any], fd: int) -> None
     waiters.clear()
 
 
-class SockMixin(ResolverMixin, FdMixin):
+class SockMixin(ResolverMixin):
     """Operations on non-blocking sockets. All are cancellation points."""
 
     def _own_sock(self, sock: Any) -> int:

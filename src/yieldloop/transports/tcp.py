@@ -1,7 +1,7 @@
 """The TCP transport: one connected, non-blocking socket, between the poller and a protocol.
 
-What lives here: when bytes are read, sent, held back; half-close, close, abort; who is told what, and exactly once. What may not: how a
-connection comes about (``loop/net.py``), system calls (``_sockio``).
+What lives here: when bytes are read, sent, held back; half-close, close, abort; who is told what, and exactly once. What may not:
+how a connection comes about (``loop/net.py``), system calls (``_sockio``).
 
 The transport is itself the entry that the poller pushes when there is something to read, and `WriteSide` is the one for "there is
 room to send": no handle is made for an event.
@@ -12,8 +12,8 @@ is one packet and one system call. Any other write is tried at once, if nothing 
 the end of the iteration by an entry in the ready queue, which makes a lone write wait for a poll of the kernel that it
 does not need; and without limit, which is why more than HOLD bytes are never held.
 
-**Contexts.** Every callback of the protocol runs in a copy of its own of the context in which the connection was made: what a callback
-sets in it is seen by the tasks that it creates, and by no other callback (cpython 140947: there, one context served all
+**Contexts.** Every callback of the protocol runs in a copy of its own of the context in which the connection was made: what a
+callback sets in it is seen by the tasks that it creates, and by no other callback (cpython 140947: there, one context served all
 the callbacks of a connection, so that a request's variables were seen by the next request, and `resume_reading` put the
 caller's context in its place). `call_soon(callback, context=None)` gives a callback a copy for the same reason.
 
@@ -99,11 +99,11 @@ class TcpTransport(Entry):
         self, loop: Any, sock: Any, protocol: Any, waiter: Any = None, extra: Any = None, server: Any = None, context: Any = None
     ) -> None:
         self._open = False
-        self._loop = loop
+        self._loop: Any = loop
         self._poller = loop._poller
         self._context = copy_context() if context is None else context
-        self._extra = extra
-        self._server = server
+        self._extra: Any = extra
+        self._server: Any = server
         self._sock = sock
         self._fd = sock.fileno()
         self._closing = False
@@ -113,7 +113,7 @@ class TcpTransport(Entry):
         self._writing = False
         self._protocol_paused = False
         self._lost = 0
-        self._held = None
+        self._held: Any = None
         self._queue: Any = None
         self._queued = 0
         self._high = HIGH
@@ -560,7 +560,7 @@ class TcpTransport(Entry):
 
     def __del__(self) -> None:
         if self._open:
-            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
+            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=1, source=self)
             self._close_socket()
             if self._server is not None:
                 self._server._detach(self)
@@ -576,7 +576,7 @@ class TcpTransport(Entry):
         self._take_protocol(protocol)
 
     def _take_protocol(self, protocol: Any) -> None:
-        self._protocol = protocol
+        self._protocol: Any = protocol
         self._buffered = isinstance(protocol, _BufferedProtocol)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:

@@ -84,8 +84,8 @@ class NetMixin(ResolverMixin):
     ) -> Any:  # fmt: skip
         """Connect to (*host*, *port*), or take the connected *sock*; returns (transport, protocol). Signature of Python 3.14.
 
-        The addresses of *host* are tried one after the other, or with *happy_eyeballs_delay* (s) each that long after the one before
-        (RFC 8305). OSError if none answers; with *all_errors* an ExceptionGroup of what went wrong.
+        The addresses of *host* are tried one after the other, or with *happy_eyeballs_delay* each that many seconds after the one
+        before (RFC 8305). OSError if none answers; with *all_errors* an ExceptionGroup of what went wrong.
         """
         server_hostname = _check_client_tls(ssl, server_hostname, host, ssl_handshake_timeout, ssl_shutdown_timeout)
         ours = sock is None

@@ -9,18 +9,18 @@ Everything here runs on any asyncio loop, not only on ours.
 from __future__ import annotations
 
 from yieldloop.aio import graph, locks, queues, runners, streams, taskgroups, tasks, threads, timeouts, waiting
-from yieldloop.aio.graph import *  # noqa: F403
-from yieldloop.aio.locks import *  # noqa: F403
-from yieldloop.aio.queues import *  # noqa: F403
-from yieldloop.aio.runners import *  # noqa: F403
-from yieldloop.aio.streams import *  # noqa: F403
-from yieldloop.aio.taskgroups import *  # noqa: F403
-from yieldloop.aio.tasks import *  # noqa: F403
-from yieldloop.aio.threads import *  # noqa: F403
-from yieldloop.aio.timeouts import *  # noqa: F403
-from yieldloop.aio.waiting import *  # noqa: F403
+from yieldloop.aio.graph import *
+from yieldloop.aio.locks import *
+from yieldloop.aio.queues import *
+from yieldloop.aio.runners import *
+from yieldloop.aio.streams import *
+from yieldloop.aio.taskgroups import *
+from yieldloop.aio.tasks import *
+from yieldloop.aio.threads import *
+from yieldloop.aio.timeouts import *
+from yieldloop.aio.waiting import *
 
-__all__ = (  # noqa: PLE0604
+__all__ = (
     *graph.__all__,
     *locks.__all__,
     *queues.__all__,

@@ -58,14 +58,19 @@ _stock_add = getattr(asyncio, "future_add_to_awaited_by", None)  # Python 3.14
 _stock_discard = getattr(asyncio, "future_discard_from_awaited_by", None)
 
 
+def _is_future(obj: Any) -> bool:
+    return isinstance(obj, asyncio.Future)  # true of ours as well
+
+
 def future_add_to_awaited_by(fut: Any, waiter: Any, /) -> None:
     """Record that *waiter* waits for *fut*, for call graphs. Ignored if either is no asyncio future."""
-    if not isinstance(fut, asyncio.Future) or not isinstance(waiter, asyncio.Future):
+    if not _is_future(fut) or not _is_future(waiter):
         return
     if isinstance(fut, Future):
-        if fut._awaited is None:
-            fut._awaited = set()
-        fut._awaited.add(waiter)
+        edges: Any = fut
+        if edges._awaited is None:
+            edges._awaited = set()
+        edges._awaited.add(waiter)
     elif _stock_add is not None and not isinstance(waiter, Future):
         _stock_add(fut, waiter)
     else:
@@ -74,11 +79,12 @@ def future_add_to_awaited_by(fut: Any, waiter: Any, /) -> None:
 
 def future_discard_from_awaited_by(fut: Any, waiter: Any, /) -> None:
     """Forget that *waiter* waits for *fut*."""
-    if not isinstance(fut, asyncio.Future) or not isinstance(waiter, asyncio.Future):
+    if not _is_future(fut) or not _is_future(waiter):
         return
     if isinstance(fut, Future):
-        if fut._awaited is not None:
-            fut._awaited.discard(waiter)
+        edges: Any = fut
+        if edges._awaited is not None:
+            edges._awaited.discard(waiter)
     elif _stock_discard is not None and not isinstance(waiter, Future):
         _stock_discard(fut, waiter)
     else:

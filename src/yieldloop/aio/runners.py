@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import enum
 import functools
-import inspect
 import signal
 import threading
 from asyncio import constants as _constants
@@ -99,9 +98,6 @@ class Runner:
             raise RuntimeError("Runner.run() cannot be called from a running event loop")
         self._lazy_init()
         if not iscoroutine(coro):
-            if not inspect.isawaitable(coro):
-                text = "An asyncio.Future, a coroutine or an awaitable is required"
-                raise TypeError(f"{text}, not {coro!r}{'; was the function named and not called?' if callable(coro) else ''}")
             coro = as_coroutine(coro)
         task = create_task_on(self._loop, coro, {"context": self._context if context is None else context})
         handler = self._take_sigint(task)

@@ -164,7 +164,7 @@ class TaskGroup:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> bool:
-        tb = None
+        del tb  # it holds the frames of the body
         self._exiting = True
         if self._base_error is None and isinstance(exc, (SystemExit, KeyboardInterrupt)):
             self._base_error = exc
@@ -221,7 +221,7 @@ class TaskGroup:
             if errors:
                 self._raise_errors(exc, errors)
         finally:
-            exc = first = later = cancelled = None  # type: ignore[assignment]
+            exc = first = later = cancelled = None
 
     def _raise_errors(self, exc: BaseException | None, errors: list[BaseException]) -> None:
         try:

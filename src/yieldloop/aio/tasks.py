@@ -36,8 +36,9 @@ def create_task(coro: Coroutine[Any, Any, _T], **kwargs: Any) -> Task:
     """
     loop = _get_running_loop()
     if not kwargs:
-        return loop.create_task(coro)  # type: ignore[return-value]
-    return create_task_on(loop, coro, kwargs)
+        task: Any = loop.create_task(coro)  # of whatever class the loop's factory makes
+        return task  # type: ignore[no-any-return]
+    return create_task_on(loop, coro, kwargs)  # type: ignore[no-any-return]
 
 
 def create_task_on(loop: Any, coro: Any, kwargs: dict[str, Any]) -> Any:

@@ -148,7 +148,7 @@ def _settle_thread_future(dest: concurrent.futures.Future[Any], source: Any) -> 
         dest.set_result(source.result())
 
 
-_TRANSLATED = {
+_TRANSLATED: dict[type[BaseException], Any] = {
     concurrent.futures.CancelledError: CancelledError,
     concurrent.futures.InvalidStateError: InvalidStateError,
 }
@@ -156,5 +156,5 @@ _TRANSLATED = {
 
 def _translate(exc: BaseException) -> BaseException:
     """An exception of `concurrent.futures` as asyncio's of the same name."""
-    wanted: Any = _TRANSLATED.get(type(exc))  # type: ignore[call-overload]
+    wanted = _TRANSLATED.get(type(exc))
     return exc if wanted is None else wanted(*exc.args).with_traceback(exc.__traceback__)

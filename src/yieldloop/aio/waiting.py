@@ -126,6 +126,7 @@ def gather(*coros_or_futures: Any, return_exceptions: bool = False) -> Any:
     for arg in coros_or_futures:
         if arg in futures:
             continue
+        child: Any
         if type(arg) is _CoroutineType and loop is not None:
             child = loop.create_task(arg)
         else:

@@ -200,13 +200,14 @@ def test_wait_for_loses_no_result_that_comes_with_the_timer(own: Api) -> None:
         loop = own.m.get_running_loop()
         inner = later(own)
         task = own.m.create_task(own.m.wait_for(inner, SOON))
-        loop.call_later(SOON / 10, _hold, loop, loop.time() + SOON * 3, inner)
+        loop.call_later(SOON / 10, hold, loop, loop.time() + SOON * 3)
+        loop.call_later(SOON / 2, inner.set_result, "result")
         assert await task == "result"
+        assert own.m.current_task().cancelling() == 0
 
-    def _hold(loop: Any, until: float, inner: Any) -> None:
-        while loop.time() < until:  # the timer is due now, and fires in the next turn, in which the task wakes too
+    def hold(loop: Any, until: float) -> None:
+        while loop.time() < until:  # then the result and, after it, the timer are handled in one turn
             pass
-        inner.set_result("result")
 
     own.run(main())
 

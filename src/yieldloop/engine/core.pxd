@@ -6,7 +6,7 @@ from yieldloop.engine.polling cimport Poller
 
 cdef class Core:
     cdef readonly ReadyQueue _ready
-    cdef readonly TimerHeap _timers
+    cdef readonly TimerHeap _heap
     cdef public Poller _poller
     cdef readonly set _tasks
     cdef object _probe

@@ -32,12 +32,12 @@ class Core:
         "_stopping",  # True from stop() to the end of the iteration in which it was called
         "_tasks",  # every task that is not done: the strong reference that keeps it
         "_thread_id",  # of the thread that runs the loop, or None
-        "_timers",
+        "_heap",
     )
 
     def __init__(self, poller: Any) -> None:
         self._ready = ReadyQueue()
-        self._timers = TimerHeap()
+        self._heap = TimerHeap()
         self._tasks: set[Any] = set()
         self._poller = poller
         self._probe: Any = None

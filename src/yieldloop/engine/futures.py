@@ -82,7 +82,7 @@ class Future(Waiter):
         self._cancelled_exc = None
         self._awaited = None
         self._source_traceback = None
-        if self._core._debug if self._core is not None else loop.get_debug():
+        if self._core._debug if self._core is not None else bool(loop.get_debug()):
             self._source_traceback = program_stack()
 
     # --- identity ------------------------------------------------------------------------------------------------------

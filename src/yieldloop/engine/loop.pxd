@@ -39,7 +39,6 @@ cdef class LoopCore(Core):
     @cython.locals(timer=TimerHandle)
     cdef TimerHandle _arm(self, double when, object callback, tuple args, object context)
     cdef long long _now_ns(self) except? -2
-    cdef double _seconds(self) except? -2
     @cython.locals(timeout=cython.longlong, first=cython.longlong, count=Py_ssize_t, now=cython.longlong, timers=TimerHeap, timer=TimerHandle, poller=Poller)
     cpdef object _iterate(self)
     @cython.locals(entry=Entry, ready=ReadyQueue)

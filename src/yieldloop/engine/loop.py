@@ -91,10 +91,6 @@ class LoopCore(Core):
             return monotonic_ns()
         return int(self.time() * 1e9)
 
-    def _seconds(self) -> Any:
-        """`time`, with a shorter way to our own clock."""
-        return monotonic_ns() / 1e9 if self._own_clock else self.time()
-
     # --- putting work in front of the iteration -------------------------------------------------------------------------
 
     def _make_handle(self, callback: Any, args: Any, context: Any) -> Any:
@@ -127,6 +123,13 @@ class LoopCore(Core):
             self._poller.wake()
         return handle
 
+    def _call_from_signal(self, handle: Any) -> None:
+        """Put *handle* into the queue, from a signal handler."""
+        self._ready.push(handle)
+        if self._asleep:
+            self._asleep = False
+            self._poller.wake()
+
     def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
         """Call ``callback(*args)`` *delay* seconds from now, never early. A delay that is not above 0 means: soon.
 
@@ -136,7 +139,9 @@ class LoopCore(Core):
             raise TypeError("delay must not be None")
         if self._closed or self._debug or not is_callable(callback):
             self._check(callback, "call_later", True)
-        return self._arm(self._seconds() + delay, callback, args, context)
+        if not self._own_clock:  # a clock of its own often comes with timers of its own
+            return self.call_at(self.time() + delay, callback, *args, context=context)
+        return self._arm(monotonic_ns() / 1e9 + delay, callback, args, context)
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
         """Call ``callback(*args)`` when the loop's clock shows *when* (s), never early. Errors as `call_later`."""
@@ -159,10 +164,10 @@ class LoopCore(Core):
         timer._source_traceback = program_stack() if self._debug else None
         timer._when = when
         timer._scheduled = True
-        timer._heap = self._timers
+        timer._heap = self._heap
         # Rounded up past the float's own error by our clock, so that `loop.time() >= when` holds in the callback. A foreign
         # clock is cut by the same rule when it is read, so equal floats compare equal.
-        self._timers.push(_due_ns(when, self._own_clock), timer)
+        self._heap.push(_due_ns(when, self._own_clock), timer)
         return timer
 
     def create_future(self) -> Any:
@@ -195,7 +200,7 @@ class LoopCore(Core):
 
     def _iterate(self) -> None:
         ready = self._ready
-        timers = self._timers
+        timers = self._heap
         poller = self._poller
 
         # 1. How long may we sleep? Not at all if something is ready; else until the first deadline.
@@ -339,7 +344,7 @@ class LoopCore(Core):
         return self._debug
 
     def _scheduled_timers(self) -> Iterator[Any]:
-        return (timer for timer in self._timers if not timer._cancelled)
+        return (timer for timer in self._heap if not timer._cancelled)
 
 
 def _overrides_time(cls: Any) -> bool:

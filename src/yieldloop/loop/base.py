@@ -55,7 +55,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):
         return (
             f"<{type(self).__name__} poller={type(self._poller).__name__} running={self.is_running()} "
             f"closed={self.is_closed()} debug={self.get_debug()} ready={len(self._ready)} "
-            f"timers={len(self._timers)} tasks={len(self._tasks)}>"
+            f"timers={len(self._heap)} tasks={len(self._tasks)}>"
         )
 
     def statistics(self) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):
         self._closed = True
         self._release()
         self._ready.clear()
-        self._timers.clear()
+        self._heap.clear()
         self._executor_shutdown_called = True
         executor, self._default_executor = self._default_executor, None
         if executor is not None:

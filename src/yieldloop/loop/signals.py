@@ -91,7 +91,7 @@ class SignalMixin(BaseLoop):
         if handle._cancelled:
             self.remove_signal_handler(sig)
             return
-        self.call_soon_threadsafe(handle._run, context=handle._context)
+        self._call_from_signal(handle)
 
     def remove_signal_handler(self, sig: int) -> bool:
         """Restore the default for *sig*; False if it had no handler here."""

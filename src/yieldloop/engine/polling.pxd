@@ -6,6 +6,6 @@ cdef class Poller:
     cdef readonly ReadyQueue _ready
     cdef public Py_ssize_t interest
 
-    cpdef int bind(self, ReadyQueue ready) except -1
-    cpdef int poll(self, long long timeout) except -1
-    cpdef int wake(self) except -1
+    cpdef object bind(self, ReadyQueue ready)
+    cpdef object poll(self, long long timeout)
+    cpdef object wake(self)

@@ -14,6 +14,7 @@ import sys
 import threading
 import warnings
 import weakref
+from asyncio.base_events import BaseEventLoop as _StockLoop
 from asyncio.base_events import _run_until_complete_cb  # anyio looks for this very function to find the root task
 from typing import Any
 
@@ -26,6 +27,8 @@ from yieldloop.engine.tasks import iscoroutine, iscoroutinefunction
 from yieldloop.loop.registry import register_loop
 
 skip_globals(globals())
+
+_report_by_logging = _StockLoop.default_exception_handler  # the texts that log watchers know
 
 NAME_BEFORE_START = sys.version_info >= (3, 13, 3)  # from then on a task factory gets every keyword, the name included
 
@@ -233,7 +236,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """Log *context* at level ERROR to the logger ``asyncio``."""
-        asyncio.BaseEventLoop.default_exception_handler(self, context)  # type: ignore[arg-type]
+        _report_by_logging(self, context)  # type: ignore[arg-type]
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Report *context* (key ``message``, perhaps ``exception``, ``future``, ``task``, ``handle``, …)."""

@@ -17,7 +17,7 @@ cdef class EpollPoller(FdPoller):
 
     cpdef object _set(self, int fd, int old, int new)
     @cython.locals(found=cython.int, kernel=EpollSet)
-    cpdef int poll(self, long long timeout) except -1
+    cpdef object poll(self, long long timeout)
     @cython.locals(quiet=cython.longlong, found=cython.int, kernel=EpollSet)
     cdef int _wait_audited(self, long long timeout) except -1
     @cython.locals(bell=cython.int, i=cython.int, fd=cython.int, mask=cython.int, kernel=EpollSet)

@@ -15,5 +15,5 @@ cdef class PollPoller(FdPoller):
 
     cpdef object _set(self, int fd, int old, int new)
     @cython.locals(bell=cython.int, fd=cython.int, flags=cython.int)
-    cpdef int poll(self, long long timeout) except -1
+    cpdef object poll(self, long long timeout)
     cdef int _answer(self, int flags) except -1

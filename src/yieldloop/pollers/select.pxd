@@ -13,7 +13,7 @@ cdef class SelectPoller(FdPoller):
     cdef set _writing
 
     cpdef object _set(self, int fd, int old, int new)
-    cpdef int poll(self, long long timeout) except -1
+    cpdef object poll(self, long long timeout)
     @cython.locals(fd=cython.int)
     cdef int _take(self, list readable, set writable) except -1
     cdef int _drop_closed(self) except -1

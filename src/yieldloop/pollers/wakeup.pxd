@@ -8,6 +8,6 @@ cdef class Wakeup:
     cdef bint _pending
     cdef readonly Py_ssize_t writes
 
-    cpdef int wake(self) except -1
+    cpdef object wake(self)
     cpdef int drain(self) except -1
     cpdef int close(self) except -1

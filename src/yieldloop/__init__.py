@@ -32,6 +32,7 @@ from yieldloop.engine.tasks import (  # noqa: E402
     iscoroutinefunction,
 )
 from yieldloop.loop import EventLoop, new_event_loop  # noqa: E402
+from yieldloop.loop.server import Server  # noqa: E402
 
 __version__ = "0.1.0"
 

@@ -15,6 +15,7 @@ import signal
 import threading
 from asyncio import constants as _constants
 from asyncio import events as _events
+from asyncio import unix_events as _unix_events
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from types import FrameType, TracebackType
@@ -33,6 +34,9 @@ _T = TypeVar("_T")
 EXECUTOR_PATIENCE = getattr(_constants, "THREAD_JOIN_TIMEOUT", 300)
 
 skip_globals(globals())
+
+
+_STOCK_POLICY = getattr(_unix_events, "_DefaultEventLoopPolicy", None) or _unix_events.DefaultEventLoopPolicy
 
 
 class _State(enum.Enum):
@@ -142,9 +146,7 @@ class Runner:
         if self._state is _State.INITIALIZED:
             return
         if self._loop_factory is None:
-            from yieldloop.loop import new_event_loop  # late: only programs that want our default loop pay for it
-
-            self._loop = new_event_loop()
+            self._loop = _new_default_loop()
             _events.set_event_loop(self._loop)
             self._set_event_loop = True
         else:
@@ -153,6 +155,16 @@ class Runner:
             self._loop.set_debug(self._debug)
         self._context = copy_context()
         self._state = _State.INITIALIZED
+
+
+def _new_default_loop() -> Any:
+    """Our loop, unless the program has set an event loop policy of its own: then what that one makes."""
+    policy = _events._event_loop_policy
+    if policy is not None and type(policy) is not _STOCK_POLICY:
+        return policy.new_event_loop()
+    from yieldloop.loop import new_event_loop  # late: only programs that want our default loop pay for it
+
+    return new_event_loop()
 
 
 def run(

@@ -45,3 +45,5 @@ cpdef object program_code()
 cpdef long program_lasti() except? -2
 cpdef object program_stack()
 cpdef bint is_callable(object obj)
+cpdef bint sole_owner(object obj)
+cpdef int ring(int fd) except -2

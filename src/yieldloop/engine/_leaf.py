@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio.tasks as _stock
 import contextvars
+import errno
+import os
 import sys
 import time
 import warnings
@@ -101,6 +103,20 @@ def call_in_context(context: contextvars.Context, callback: Any, args: tuple[Any
 copy_context = contextvars.copy_context
 monotonic_ns = time.monotonic_ns
 is_callable = callable
+
+
+def sole_owner(obj: Any) -> bool:
+    """True if nobody but the caller refers to *obj*, so that it can be used again. Interpreted code cannot know: False."""
+    return False
+
+
+def ring(fd: int) -> int:
+    """Write one byte into the non-blocking socket *fd*. Returns 0, or the number of the error. Never blocks."""
+    try:
+        os.write(fd, b"\0")
+    except OSError as exc:
+        return exc.errno or errno.EIO
+    return 0
 
 
 # --- the standard library's register of running tasks ------------------------------------------------------------------
@@ -232,6 +248,9 @@ class FutureIter:
 
 def _as_exception(typ: Any, val: Any, tb: Any) -> BaseException:
     """The three-argument form of ``throw``, which generators still accept, as one exception."""
+    if (val is not None or tb is not None) and sys.version_info >= (3, 12):
+        text = "the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead."
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
     if isinstance(typ, BaseException):
         if val is not None:
             raise TypeError("instance exception may not have a separate value")

@@ -39,6 +39,24 @@ cdef extern from *:
         return NULL;
     }
 
+    /* One reference, and no weak one: nobody but the caller can ever look at it again. */
+    static int yl_sole_owner(PyObject *o) {
+        Py_ssize_t offset = Py_TYPE(o)->tp_weaklistoffset;
+        return Py_REFCNT(o) == 1 && (offset <= 0 || *(PyObject **)((char *)o + offset) == NULL);
+    }
+
+    #include <errno.h>
+    #include <sys/socket.h>
+    #ifndef MSG_NOSIGNAL
+    #define MSG_NOSIGNAL 0
+    #endif
+    /* One byte into a non-blocking socket: 0, or the error's number. */
+    static int yl_ring(int fd) {
+        ssize_t n;
+        do n = send(fd, "", 1, MSG_NOSIGNAL); while (n < 0 && errno == EINTR);
+        return n < 0 ? errno : 0;
+    }
+
     static long long yl_monotonic_ns(void) {
         struct timespec ts;
         clock_gettime(CLOCK_MONOTONIC, &ts);
@@ -78,6 +96,8 @@ cdef extern from *:
     PyObject *yl_take_raised()
     PyObject *yl_stop(PyObject *value)
     long long yl_monotonic_ns() nogil
+    int yl_sole_owner(PyObject *o)
+    int yl_ring(int fd)
     int yl_throw(PyObject *coro, PyObject *exc, PyObject *name, PyObject **out)
     int YL_PYITER_SEND(PyObject *coro, PyObject *value, PyObject **result)
     int YL_RETURN
@@ -231,6 +251,16 @@ cpdef bint is_callable(object obj):
     return PyCallable_Check(obj)
 
 
+cpdef bint sole_owner(object obj):
+    return yl_sole_owner(<PyObject *>obj)
+
+
+cpdef int ring(int fd) except -2:
+    # The GIL is kept: the call cannot block, and giving it up would hand it to the loop's thread after the first of a
+    # storm of calls, to be taken back by the second: two switches of threads a call.
+    return yl_ring(fd)
+
+
 # --- where a task was created ------------------------------------------------------------------------------------------
 
 cdef PyObject *_skipped[64]  # borrowed: the globals of modules, which live as long as the process
@@ -334,6 +364,9 @@ cdef class FutureIter:
 
 
 def _as_exception(typ, val, tb):
+    if (val is not None or tb is not None) and sys.version_info >= (3, 12):
+        text = "the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead."
+        _warnings.warn(text, DeprecationWarning, stacklevel=2)
     if isinstance(typ, BaseException):
         if val is not None:
             raise TypeError("instance exception may not have a separate value")

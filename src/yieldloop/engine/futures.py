@@ -96,12 +96,12 @@ class Future(Waiter):
         return types.GenericAlias(cls, item)
 
     def __repr__(self) -> str:
-        return _base_futures._future_repr(self)  # type: ignore[attr-defined,no-any-return]
+        # The class's own name: `__class__` names the one that isinstance asks for.
+        return f"<{type(self).__name__} {' '.join(_base_futures._future_repr_info(self))}>"
 
     def get_loop(self) -> Any:
         """The loop this future is bound to."""
-        if self._loop is None:
-            raise RuntimeError("Future object is not initialized.")
+        self._check_made()
         return self._loop
 
     @property
@@ -129,7 +129,13 @@ class Future(Waiter):
     def _asyncio_awaited_by(self) -> Any:
         """The futures and tasks that wait for this one, or None: what call graphs are drawn from (Python 3.14)."""
         found = set(self._awaited or ())
-        found.update(entry for entry in self._entries() if isinstance(entry, Waiter))
+        for entry in self._entries():
+            if isinstance(entry, Waiter):
+                found.add(entry)
+            else:  # a collector (of gather, wait, a task group) names the task that waits for what it collects
+                task = getattr(getattr(entry._callback, "__self__", None), "_awaiting_task", None)
+                if task is not None:
+                    found.add(task)
         return found or None
 
     # --- asking --------------------------------------------------------------------------------------------------------
@@ -162,6 +168,11 @@ class Future(Waiter):
             raise self._make_cancelled_error()
         raise InvalidStateError("Exception is not set.")
 
+    def _check_made(self) -> None:
+        """A subclass that forgot ``super().__init__()`` is told so."""
+        if self._loop is None:
+            raise RuntimeError("Future object is not initialized.")
+
     def _make_cancelled_error(self) -> Any:
         if self._cancelled_exc is not None:
             exc = self._cancelled_exc
@@ -176,6 +187,7 @@ class Future(Waiter):
     def set_result(self, result: Any) -> None:
         """Finish with *result*. InvalidStateError if it is done already."""
         if self._state is not PENDING:
+            self._check_made()
             raise InvalidStateError(f"{self._state}: {self!r}")
         self._result = result
         self._settle(FINISHED)
@@ -186,6 +198,7 @@ class Future(Waiter):
         A StopIteration would end the coroutine that awaits instead of raising in it, so it is wrapped in a RuntimeError.
         """
         if self._state is not PENDING:
+            self._check_made()
             raise InvalidStateError(f"{self._state}: {self!r}")
         if isinstance(exception, type):
             exception = exception()
@@ -203,6 +216,7 @@ class Future(Waiter):
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel. Returns False if it is done already. *msg* becomes the argument of the CancelledError."""
+        self._check_made()
         self._log_tb = False
         if self._state is not PENDING:
             return False
@@ -243,6 +257,8 @@ class Future(Waiter):
 
     def add_done_callback(self, fn: Any, *, context: Any = None) -> None:
         """Call ``fn(self)`` by `call_soon` when the future is done (soon, if it is). *context* defaults to a copy of ours."""
+        if self._loop is None:
+            self._check_made()
         if self._state is not PENDING:
             self._loop.call_soon(fn, self, context=context)
             return
@@ -276,6 +292,7 @@ class Future(Waiter):
 
     def remove_done_callback(self, fn: Any) -> int:
         """Remove every callback that equals *fn*; returns how many there were."""
+        self._check_made()
         # Comparing may run the program's code, which may settle us or change the list: what is removed is found by identity.
         doomed = [entry for entry in self._entries() if _as_callback(entry)[0] == fn]
         if doomed:
@@ -285,9 +302,13 @@ class Future(Waiter):
         return len(doomed)
 
     def __await__(self) -> Any:
+        if self._loop is None:
+            self._check_made()
         return FutureIter(self)
 
     def __iter__(self) -> Any:  # `yield from future`, PEP 380
+        if self._loop is None:
+            self._check_made()
         return FutureIter(self)
 
     def __del__(self) -> None:

@@ -16,7 +16,8 @@ cdef class Handle(DueTimer):
 
 
 cdef class TimerHandle(Handle):
-    cdef public double _when
+    cdef double _due
+    cdef object _given
     cdef public bint _scheduled
     cdef TimerHeap _heap
 

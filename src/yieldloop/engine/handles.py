@@ -7,6 +7,7 @@ happens when a callback raises beyond telling the loop (`core`).
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any
 
 from asyncio import format_helpers as _format
@@ -15,6 +16,16 @@ from yieldloop.engine._heap import DueTimer
 from yieldloop.engine._leaf import call_in_context, copy_context, program_stack, skip_globals
 
 skip_globals(globals())
+
+
+_HIDES_ARGUMENTS = "debug" in inspect.signature(_format._format_callback_source).parameters  # Python 3.13 and later
+
+
+def _describe_callback(callback: Any, args: Any, debug: Any) -> str:
+    """A callback as the running Python's asyncio prints it: its arguments may be secrets, so later ones show them in debug only."""
+    if _HIDES_ARGUMENTS:
+        return _format._format_callback_source(callback, args, debug=bool(debug))  # type: ignore[no-any-return,call-arg]
+    return _format._format_callback_source(callback, args)  # type: ignore[no-any-return]
 
 
 class Handle(DueTimer):
@@ -76,7 +87,7 @@ class Handle(DueTimer):
             self._report(exc)
 
     def _report(self, exc: BaseException) -> None:
-        callback = _format._format_callback_source(self._callback, self._args)
+        callback = _describe_callback(self._callback, self._args, self._loop.get_debug())
         context = {"message": f"Exception in callback {callback}", "exception": exc, "handle": self}
         if self._source_traceback:
             context["source_traceback"] = self._source_traceback
@@ -87,7 +98,7 @@ class Handle(DueTimer):
         if self._cancelled:
             info.append("cancelled")
         if self._callback is not None:
-            info.append(_format._format_callback_source(self._callback, self._args))
+            info.append(_describe_callback(self._callback, self._args, self._loop.get_debug()))
         if self._source_traceback:
             frame = self._source_traceback[-1]
             info.append(f"created at {frame[0]}:{frame[1]}")
@@ -104,16 +115,18 @@ class TimerHandle(Handle):
     """A callback that becomes ready at a time of the loop's clock. Ordered and compared by that time."""
 
     __slots__ = (
+        "_due",  # the deadline in s by the loop's clock
+        "_given",  # the deadline as it was given if that was no float, else None
         "_heap",  # the heap that holds it, or None once it has left
         "_scheduled",  # True from the arming until it is due or swept
-        "_when",  # s, by the loop's clock
     )
 
     def __init__(self, when: float, callback: Any, args: Any, loop: Any, context: Any = None) -> None:
         if when is None:
             raise TypeError("when must be a time in seconds by the loop's clock, not None")
         Handle.__init__(self, callback, args, loop, context)
-        self._when = when
+        self._due = when
+        self._given = None if type(when) is float else when
         self._scheduled = False
         self._heap = None
 
@@ -124,6 +137,10 @@ class TimerHandle(Handle):
     def when(self) -> float:
         """The deadline in seconds by the loop's clock."""
         return self._when
+
+    @property
+    def _when(self) -> Any:
+        return self._due if self._given is None else self._given
 
     def cancel(self) -> None:
         """Disarm. O(1); the callback and its arguments are released at once."""

@@ -10,6 +10,7 @@ from yieldloop.engine._leaf cimport (
     leave_current,
     monotonic_ns,
     program_stack,
+    sole_owner,
 )
 from yieldloop.engine._ring cimport ReadyQueue
 from yieldloop.engine.core cimport Core
@@ -21,10 +22,12 @@ from yieldloop.engine.tasks cimport Task
 cdef long long FOREVER
 cdef long long LONGEST_POLL
 cdef double NEVER
+cdef Py_ssize_t MOST_SPARE
 
 
 cdef class LoopCore(Core):
     cdef object _clock
+    cdef list _spare
     cdef object _time
     cdef bint _own_clock
     cdef public double slow_callback_duration
@@ -46,6 +49,7 @@ cdef class LoopCore(Core):
     @cython.locals(entry=Entry, ready=ReadyQueue)
     cdef int _run_ready_watched(self, Py_ssize_t count) except -1
     cdef int _leave(self) except -1
+    cdef int _recycle(self, Handle handle) except -1
     cdef int _poll(self, long long timeout) except -1
 
 

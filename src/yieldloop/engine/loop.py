@@ -27,6 +27,7 @@ from yieldloop.engine._leaf import (
     monotonic_ns,
     program_stack,
     skip_globals,
+    sole_owner,
 )
 from yieldloop.engine.core import Core, logger
 from yieldloop.engine.futures import Future
@@ -35,6 +36,7 @@ from yieldloop.engine.tasks import Task, iscoroutine, iscoroutinefunction
 
 FOREVER = -1  # a time-out that does not end, and the first deadline of no timers
 LONGEST_POLL = 24 * 3600 * 10**9  # ns; longer sleeps are cut, since kernels take no more (and nobody is hurt by one more turn)
+MOST_SPARE = 1024  # handles kept for reuse: about 100 KiB, and more than most programs have waiting at once
 NEVER = 9.2e9  # s; a deadline that far (292 years of uptime) does not fit into the integer clock and means "never"
 
 skip_globals(globals())
@@ -45,6 +47,7 @@ class LoopCore(Core):
 
     __slots__ = (
         "_clock",  # a Clock port, or None for the machine's monotonic clock
+        "_spare",  # handles that have run and that nobody keeps, to be used again
         "_own_clock",  # False if `time()` is not ours: deadlines then follow it, whatever it says
         "_task_factory",
         "_time",  # what `loop.time` is
@@ -53,6 +56,7 @@ class LoopCore(Core):
 
     def __init__(self, poller: Any, clock: Any = None) -> None:
         Core.__init__(self, poller)
+        self._spare: list[Any] = []
         self._clock = clock
         self._time = time.monotonic if clock is None else clock.time
         self._own_clock = clock is None and not _overrides_time(type(self))
@@ -94,13 +98,16 @@ class LoopCore(Core):
     # --- putting work in front of the iteration -------------------------------------------------------------------------
 
     def _make_handle(self, callback: Any, args: Any, context: Any) -> Any:
-        handle = Handle.__new__(Handle)
+        if self._spare:
+            handle = self._spare.pop()
+        else:
+            handle = Handle.__new__(Handle)
+            handle._loop = self
+            handle._cancelled = False
+            handle._repr = None
         handle._callback = callback
         handle._args = args
-        handle._loop = self
         handle._context = copy_context() if context is None else context
-        handle._cancelled = False
-        handle._repr = None
         handle._source_traceback = program_stack() if self._debug else None
         return handle
 
@@ -149,7 +156,10 @@ class LoopCore(Core):
             raise TypeError("when cannot be None")
         if self._closed or self._debug or not is_callable(callback):
             self._check(callback, "call_at", True)
-        return self._arm(when, callback, args, context)
+        timer = self._arm(when, callback, args, context)
+        if type(when) is not float:
+            timer._given = when
+        return timer
 
     def _arm(self, when: float, callback: Any, args: Any, context: Any) -> Any:
         if when != when:
@@ -162,7 +172,8 @@ class LoopCore(Core):
         timer._cancelled = False
         timer._repr = None
         timer._source_traceback = program_stack() if self._debug else None
-        timer._when = when
+        timer._due = when
+        timer._given = None
         timer._scheduled = True
         timer._heap = self._heap
         # Rounded up past the float's own error by our clock, so that `loop.time() >= when` holds in the callback. A foreign
@@ -195,6 +206,12 @@ class LoopCore(Core):
         if self._task_factory is None:
             return self._new_task(coro, name, context, bool(eager_start))
         return self._task_by_factory(coro, name, context, eager_start)
+
+    def _drop_everything(self) -> None:
+        """The loop is being closed: what was scheduled is dropped."""
+        self._ready.clear()
+        self._heap.clear()
+        self._spare.clear()
 
     # --- the iteration -------------------------------------------------------------------------------------------------
 
@@ -267,6 +284,8 @@ class LoopCore(Core):
                         if self._entered and type(entry) is not Task:
                             self._leave()
                         entry.run()
+                        if type(entry) is Handle and sole_owner(entry):
+                            self._recycle(entry)
                 except (SystemExit, KeyboardInterrupt):
                     raise
                 except BaseException as exc:
@@ -298,6 +317,14 @@ class LoopCore(Core):
                     self.emit("callback_done", entry)
             if self._debug and time.monotonic() - began >= self.slow_callback_duration:
                 logger.warning("Executing %s took %.3f seconds", _describe(entry), time.monotonic() - began)
+
+    def _recycle(self, handle: Any) -> None:
+        """*handle* has run and nobody keeps it: the next `call_soon` may have it."""
+        if not handle._cancelled and handle._loop is self and len(self._spare) < MOST_SPARE:
+            handle._callback = None
+            handle._args = None
+            handle._context = None
+            self._spare.append(handle)
 
     def _leave(self) -> None:
         self._entered = False

@@ -119,7 +119,7 @@ class Task(Future):
         return asyncio.Task
 
     def __repr__(self) -> str:
-        return _base_tasks._task_repr(self)  # type: ignore[attr-defined,no-any-return]
+        return f"<{type(self).__name__} {' '.join(_base_tasks._task_repr_info(self))}>"  # type: ignore[attr-defined]
 
     def get_coro(self) -> Any:
         """The coroutine (None for a task that started eagerly and ended in its first step)."""
@@ -181,6 +181,7 @@ class Task(Future):
 
         Returns False if the task is done. The coroutine may refuse by catching it; each request counts in `cancelling`.
         """
+        self._check_made()
         self._log_tb = False
         if self._state is not PENDING:
             return False
@@ -248,7 +249,7 @@ class Task(Future):
     def step(self) -> None:
         """Resume the coroutine once. Runs inside the task's context, as the current task."""
         if self._state is not PENDING:
-            raise InvalidStateError(f"a task that is done cannot be stepped: {self!r}")
+            raise InvalidStateError(f"step(): already done: {self!r}")
         error = None
         waited = self._fut_waiter
         if waited is not None:
@@ -355,6 +356,8 @@ class Task(Future):
 
     def _finish(self, outcome: Any) -> None:
         error = outcome.error
+        if self._state is not PENDING:  # somebody settled it by Future's methods while it ran: what it brings is too late
+            raise InvalidStateError(f"{self._state}: {self!r}") from error
         if error is None:
             if self._must_cancel:  # cancelled by itself after its last wait
                 self._must_cancel = False
@@ -385,6 +388,9 @@ class Task(Future):
         """End with *error*, which came from the machinery around the step (a context that cannot be entered)."""
         if self._state is PENDING:
             self._finish(Outcome(None, error))
+            return
+        context = {"message": f"Exception in a step of {self!r}", "exception": error, "task": self}
+        self._loop.call_exception_handler(context)
 
     def __del__(self) -> None:
         if self._state is PENDING and self._log_destroy_pending:

@@ -12,6 +12,7 @@ import inspect
 import os
 import sys
 import threading
+import time
 import warnings
 import weakref
 from asyncio.base_events import BaseEventLoop as _StockLoop
@@ -50,6 +51,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):
         self._asyncgens_shutdown_called = False
         self._coroutine_origin_tracking_enabled = False
         self._coroutine_origin_tracking_saved_depth: int | None = None
+        self._clock_resolution = time.get_clock_info("monotonic").resolution  # s; tools read it
         self._pid = os.getpid()
         register_loop(self)
         self.set_debug(_debug_by_default())
@@ -70,6 +72,11 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):
             "armed": self._poller.interest,
             "poller": type(self._poller).__name__,
         }
+
+    @property
+    def _selector(self) -> Any:
+        """The poller, by the name under which tools look for it."""
+        return self._poller
 
     # --- running -------------------------------------------------------------------------------------------------------
 
@@ -92,7 +99,8 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):
             sys.set_asyncgen_hooks(firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook)
             _set_running_loop(self)
             self._begin_run()
-            run_once = self._run_once if type(self)._run_once is not BaseLoop._run_once else self._iterate
+            own = type(self)._run_once is BaseLoop._run_once and "_run_once" not in vars(self)
+            run_once = self._iterate if own else self._run_once
             while True:
                 run_once()
                 if self._stopping:
@@ -179,8 +187,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):
             logger.debug("Close %r", self)
         self._closed = True
         self._release()
-        self._ready.clear()
-        self._heap.clear()
+        self._drop_everything()
         self._executor_shutdown_called = True
         executor, self._default_executor = self._default_executor, None
         if executor is not None:
@@ -330,6 +337,8 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):
             if job.cancelled():
                 future.cancel()
             elif (error := job.exception()) is not None:
+                if type(error) is concurrent.futures.CancelledError:  # raised in the thread: here it has another class
+                    error = asyncio.CancelledError(*error.args).with_traceback(error.__traceback__)
                 future.set_exception(error)
             else:
                 future.set_result(job.result())

@@ -1,3 +1,5 @@
+from yieldloop.engine._leaf cimport ring
+
 cdef int DRAIN
 
 

@@ -11,8 +11,11 @@ in a signal handler: a full buffer is no error, it is a wake-up that is already 
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Any
+
+from yieldloop.engine._leaf import ring
 
 # More than enough for what gathers between two polls: `wake` writes one byte, every signal one more. What does not fit
 # stays readable and is read in the next poll.
@@ -43,20 +46,19 @@ class Wakeup:
     def wake(self) -> None:
         """Make the reading end readable. From any thread, from signal handlers; at most one write until it is drained.
         """
-        if not self._pending:
-            try:
-                # Inside the try: an exception of a signal handler (Ctrl-C) between the flag and the byte would silence
-                # every later ring, because the flag promises a byte.
-                self._pending = True
-                self.writes += 1
-                self.socks[1].send(b"\0")
-            except BlockingIOError:
-                pass  # full: there is a byte, which is all we want
-            except OSError:
+        if self._pending:
+            return
+        try:
+            # Inside the try: an exception of a signal handler (Ctrl-C) between the flag and the byte would silence
+            # every later ring, because the flag promises a byte.
+            self._pending = True
+            self.writes += 1
+            error = ring(self.write_fd)
+            if error not in (0, errno.EAGAIN):  # EAGAIN: full, there is a byte, which is all we want
                 self._pending = False  # closed, by a thread that was faster: nobody sleeps there any more
-            except BaseException:
-                self._pending = False
-                raise
+        except BaseException:
+            self._pending = False
+            raise
 
     def drain(self) -> None:
         """Answer the ring: the poll that called this is about to return.
@@ -74,6 +76,7 @@ class Wakeup:
 
     def close(self) -> None:
         """Close both ends. A later `wake` is a no-op."""
+        self.write_fd = -1  # first: the number may soon be somebody else's
         self.socks[0].close()
         self.socks[1].close()
 

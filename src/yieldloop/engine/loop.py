@@ -102,9 +102,9 @@ class LoopCore(Core):
             handle = self._spare.pop()
         else:
             handle = Handle.__new__(Handle)
-            handle._loop = self
             handle._cancelled = False
             handle._repr = None
+        handle._loop = self
         handle._callback = callback
         handle._args = args
         handle._context = copy_context() if context is None else context
@@ -320,7 +320,8 @@ class LoopCore(Core):
 
     def _recycle(self, handle: Any) -> None:
         """*handle* has run and nobody keeps it: the next `call_soon` may have it."""
-        if not handle._cancelled and handle._loop is self and len(self._spare) < MOST_SPARE:
+        if not handle._cancelled and len(self._spare) < MOST_SPARE:
+            handle._loop = None
             handle._callback = None
             handle._args = None
             handle._context = None

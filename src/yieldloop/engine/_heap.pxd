@@ -12,6 +12,7 @@ ctypedef struct Slot:
 
 cdef class DueTimer(Entry):
     cdef public bint _cancelled
+    cdef Py_ssize_t _place     # its slot in the heap, while it is armed; checked against the slot, so it needs no initial value
 
 
 cdef class TimerHeap:
@@ -19,14 +20,13 @@ cdef class TimerHeap:
     cdef Slot *_slots
     cdef Py_ssize_t _capacity
     cdef Py_ssize_t _size
-    cdef Py_ssize_t _dead
     cdef unsigned long long _order
 
     cpdef int push(self, long long when, DueTimer timer) except -1
     cpdef long long first(self) except? -2
     cpdef DueTimer pop_due(self, long long now)
-    cpdef int note_cancelled(self) except -1
+    cpdef int disarm(self, DueTimer timer) except -1
+    cdef void _remove(self, Py_ssize_t i) noexcept
     cdef void _up(self, Py_ssize_t i, Slot slot) noexcept
     cdef void _down(self, Py_ssize_t i, Slot slot) noexcept
-    cdef Slot _take(self) noexcept
-    cdef int _compact(self) except -1
+    cdef void _put(self, Py_ssize_t i, Slot slot) noexcept

@@ -2,8 +2,9 @@
 
 What lives here: an order of deadlines (integer nanoseconds), nothing of what a timer does. ``_heap.pyx`` is the compiled twin.
 
-Disarming is O(1): the timer is marked and its slot is left where it is. Once more than half of the slots are marked they are
+Disarming is O(1) here: the timer is marked and its slot is left where it is. Once more than half of the slots are marked they are
 swept, so what is held is never more than twice what is armed (plus a few), and a sweep is paid for by the disarming before it.
+(The compiled twin takes the timer out at once, from a place that it remembers.)
 Equal deadlines fire in the order in which they were armed.
 """
 
@@ -22,7 +23,7 @@ FOREVER = -1  # first() of a heap with nothing armed
 class DueTimer(Entry):
     """What the heap knows of a timer: whether it still counts."""
 
-    __slots__ = ("_cancelled",)
+    __slots__ = ("_cancelled", "_place")  # _place: the compiled twin's
 
 
 class TimerHeap:
@@ -60,8 +61,8 @@ class TimerHeap:
             self._dead -= 1
         return None
 
-    def note_cancelled(self) -> None:
-        """One of the timers held was marked as cancelled."""
+    def disarm(self, timer: DueTimer) -> None:
+        """*timer*, which is held here, was cancelled: it will not be given out."""
         self._dead += 1
         if self._dead > FEW and self._dead * 2 > len(self._slots):
             self._slots = [slot for slot in self._slots if not slot[2]._cancelled]

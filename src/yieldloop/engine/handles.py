@@ -147,7 +147,7 @@ class TimerHandle(Handle):
         if not self._cancelled:
             Handle.cancel(self)
             if self._heap is not None:
-                self._heap.note_cancelled()
+                self._heap.disarm(self)
                 self._heap = None
                 self._scheduled = False
 

@@ -16,6 +16,7 @@ in their order. A handle is given its argument only when it is pushed: before th
 from __future__ import annotations
 
 import asyncio
+import reprlib
 import types
 from asyncio import CancelledError, InvalidStateError
 from asyncio import base_futures as _base_futures
@@ -96,8 +97,7 @@ class Future(Waiter):
         return types.GenericAlias(cls, item)
 
     def __repr__(self) -> str:
-        # The class's own name: `__class__` names the one that isinstance asks for.
-        return f"<{type(self).__name__} {' '.join(_base_futures._future_repr_info(self))}>"
+        return _describe(self)
 
     def get_loop(self) -> Any:
         """The loop this future is bound to."""
@@ -329,6 +329,12 @@ def _as_callback(entry: Any) -> tuple[Any, Any]:
     if isinstance(entry, Waiter):
         return entry.wakeup, entry.get_context()  # type: ignore[attr-defined]
     return entry._callback, entry._context
+
+
+@reprlib.recursive_repr()
+def _describe(future: Any) -> str:
+    # The class's own name: `__class__` names the one that isinstance asks for.
+    return f"<{type(future).__name__} {' '.join(_base_futures._future_repr_info(future))}>"
 
 
 def isfuture(obj: Any) -> bool:

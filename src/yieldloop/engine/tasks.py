@@ -23,6 +23,7 @@ import asyncio
 import collections.abc
 import inspect
 import itertools
+import reprlib
 import types
 from asyncio import CancelledError, InvalidStateError
 from asyncio import base_events as _base_events
@@ -119,7 +120,7 @@ class Task(Future):
         return asyncio.Task
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {' '.join(_base_tasks._task_repr_info(self))}>"  # type: ignore[attr-defined]
+        return _describe(self)
 
     def get_coro(self) -> Any:
         """The coroutine (None for a task that started eagerly and ended in its first step)."""
@@ -406,6 +407,11 @@ class Task(Future):
             elif site is not None:
                 context["source_traceback"] = StackSummary.from_list([site])
             self._loop.call_exception_handler(context)
+
+
+@reprlib.recursive_repr()
+def _describe(task: Any) -> str:
+    return f"<{type(task).__name__} {' '.join(_base_tasks._task_repr_info(task))}>"  # type: ignore[attr-defined]
 
 
 def _other_loop_text(task: Any, future: Any) -> str:

@@ -51,6 +51,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):
         self._asyncgens_shutdown_called = False
         self._coroutine_origin_tracking_enabled = False
         self._coroutine_origin_tracking_saved_depth: int | None = None
+        self._selector = poller  # the name under which tools look for it
         self._clock_resolution = time.get_clock_info("monotonic").resolution  # s; tools read it
         self._pid = os.getpid()
         register_loop(self)
@@ -72,11 +73,6 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):
             "armed": self._poller.interest,
             "poller": type(self._poller).__name__,
         }
-
-    @property
-    def _selector(self) -> Any:
-        """The poller, by the name under which tools look for it."""
-        return self._poller
 
     # --- running -------------------------------------------------------------------------------------------------------
 

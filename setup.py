@@ -1,7 +1,7 @@
 """The compiled half of the build: which modules become C, and how strictly.
 
-Every ``.py`` under ``src/yieldloop`` with a ``.pxd`` beside it is compiled untouched; where a ``.pyx`` stands beside both, it is the
-compiled twin of that ``.py`` (a C leaf). With a C compiler the build is strict: a Cython warning or a C error fails it. Without
+Every ``.py`` under ``src/yieldloop`` with a ``.pxd`` beside it is compiled untouched; where a ``.pyx`` stands beside both, it is
+the compiled twin of that ``.py`` (a C leaf). With a C compiler the build is strict: a Cython warning or a C error fails it. Without
 one, or with ``YIELDLOOP_PURE=1``, nothing is compiled, and the build says so.
 """
 
@@ -94,5 +94,6 @@ class LockedBuild(build_ext):
         self.parallel = self.parallel or os.cpu_count()
 
 
-wanted = [] if why_pure() else [Extension("yieldloop._compiled", [])]  # says that this is a platform wheel; LockedBuild finds the real list
+# The one extension named here says that this is a platform wheel; LockedBuild finds the real list.
+wanted = [] if why_pure() else [Extension("yieldloop._compiled", [])]
 setup(ext_modules=wanted, cmdclass={"build_ext": LockedBuild})

@@ -20,7 +20,6 @@ import pytest
 import yieldloop
 from tests.conftest import Api
 
-
 # --- time --------------------------------------------------------------------------------------------------------------
 
 

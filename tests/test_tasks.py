@@ -262,7 +262,7 @@ def _yields(value: Any) -> Any:
 @pytest.mark.parametrize("value", [5, "text", object(), [1]])
 def test_a_bad_yield_is_answered_in_the_coroutine(ours: Api, value: Any) -> None:
     async def main() -> str:
-        with pytest.raises(RuntimeError, match="Task got bad yield: .*expects a future"):
+        with pytest.raises(RuntimeError, match=r"Task got bad yield: .*expects a future"):
             await _yields(value)
         return "goes on"
 

@@ -14,10 +14,10 @@ from yieldloop import _speed
 
 _speed.choose()
 
-from asyncio import *  # noqa: E402,F403  # everything first, then our own over it
+from asyncio import *  # noqa: E402  # everything first, then our own over it
 
 from yieldloop._speed import compiled  # noqa: E402
-from yieldloop.aio import *  # noqa: E402,F403
+from yieldloop.aio import *  # noqa: E402
 from yieldloop.engine.futures import Future, isfuture  # noqa: E402
 from yieldloop.engine.handles import Handle, TimerHandle  # noqa: E402
 from yieldloop.engine.probe import Probe  # noqa: E402

@@ -75,7 +75,7 @@ def baselines(names, options):
             counts[outcome] = counts.get(outcome, 0) + 1
     told = ", ".join(f"{counts[key]} {key}" for key in sorted(counts))
     print(f"control (stock asyncio, not demanded unless it passes): {told}", flush=True)
-    for name, outcomes in found.items():
+    for outcomes in found.values():
         for test, outcome in outcomes.items():
             if outcome not in ("pass", "skip"):
                 print(f"  stock asyncio itself: {outcome:5} {test}")

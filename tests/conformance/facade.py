@@ -8,7 +8,7 @@ The rule for `asyncio.sub.name`, first hit wins:
      the tests of both twins run on our one class;
   3. a public name that yieldloop has of its own: yieldloop's;
   4. everything else: the stock module's, looked up at each access because tests change such names.
-Rule for the editor: `borrowed` lists what case 4 answers of the public names beyond what is shared on purpose, and it fails the run.
+Rule for the editor: `borrowed` lists what case 4 answers of the public names beyond what is shared on purpose, and fails the run.
 """
 
 import sys

@@ -108,7 +108,7 @@ def follow(process, record, timeout):
 
 
 def run_once(options, only, results, folder):
-    """Run the tests `only` (None: all without an outcome) until the end or the first hang or crash; return True when none is left."""
+    """Run the tests `only` (None: all without an outcome) until the end or the first hang or crash; True when none is left."""
     paths = {name: os.path.join(folder, name) for name in ("record", "stacks", "only", "output", "cwd")}
     for name in ("record", "stacks", "output"):
         open(paths[name], "w").close()

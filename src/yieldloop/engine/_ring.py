@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from yieldloop.engine._leaf import Entry
-
 
 class ReadyQueue(deque[Any]):
     """FIFO of `Entry`. ``push`` and ``pop`` are the engine's words, the deque's own names serve those who look in."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import Any
-
 from asyncio import format_helpers as _format
+from typing import Any
 
 from yieldloop.engine._heap import DueTimer
 from yieldloop.engine._leaf import call_in_context, copy_context, program_stack, skip_globals

@@ -11,7 +11,6 @@ which the standard library's loop would have given it one.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from asyncio import base_events as _base_events
@@ -19,7 +18,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from yieldloop.engine._leaf import (
-    call_in_context,
     check_signals,
     copy_context,
     is_callable,

@@ -47,8 +47,7 @@ from yieldloop.engine._leaf import (
     skip_globals,
     swap_current,
 )
-from yieldloop.engine.core import Core
-from yieldloop.engine.futures import Future, Waiter, isfuture
+from yieldloop.engine.futures import Future, isfuture
 from yieldloop.engine.running import current_loop
 
 PENDING = "PENDING"

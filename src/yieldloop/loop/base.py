@@ -373,7 +373,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):
         try:
             await ended
         except asyncio.CancelledError:
-            if timer is None or not timer.cancelled() and timer.when() > self.time():
+            if timer is None or (not timer.cancelled() and timer.when() > self.time()):
                 raise
             warnings.warn(
                 f"The executor did not finishing joining its threads within {timeout} seconds.", RuntimeWarning, stacklevel=2

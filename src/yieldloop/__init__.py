@@ -18,10 +18,10 @@ from asyncio import *  # noqa: E402  # everything first, then our own over it
 
 from yieldloop._speed import compiled  # noqa: E402
 from yieldloop.aio import *  # noqa: E402
-from yieldloop.engine.futures import Future, isfuture  # noqa: E402
-from yieldloop.engine.handles import Handle, TimerHandle  # noqa: E402
+from yieldloop.engine.futures import Future, isfuture  # type: ignore[assignment]  # noqa: E402
+from yieldloop.engine.handles import Handle, TimerHandle  # type: ignore[assignment]  # noqa: E402
 from yieldloop.engine.probe import Probe  # noqa: E402
-from yieldloop.engine.tasks import (  # noqa: E402
+from yieldloop.engine.tasks import (  # type: ignore[assignment,no-redef]  # noqa: E402
     Task,
     all_tasks,
     coroutine,
@@ -32,11 +32,11 @@ from yieldloop.engine.tasks import (  # noqa: E402
     iscoroutinefunction,
 )
 from yieldloop.loop import EventLoop, new_event_loop  # noqa: E402
-from yieldloop.loop.server import Server  # noqa: E402
+from yieldloop.loop.server import Server  # type: ignore[assignment]  # noqa: E402
 
 __version__ = "0.1.0"
 
-SelectorEventLoop = EventLoop
+SelectorEventLoop = EventLoop  # type: ignore[misc,assignment]
 
 
 def __getattr__(name: str) -> Any:

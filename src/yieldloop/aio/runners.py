@@ -159,7 +159,7 @@ class Runner:
 
 def _new_default_loop() -> Any:
     """Our loop, unless the program has set an event loop policy of its own: then what that one makes."""
-    policy = _events._event_loop_policy
+    policy = _events._event_loop_policy  # type: ignore[attr-defined]
     if policy is not None and type(policy) is not _STOCK_POLICY:
         return policy.new_event_loop()
     from yieldloop.loop import new_event_loop  # late: only programs that want our default loop pay for it

@@ -14,7 +14,7 @@ class ReadyQueue(deque[Any]):
     """FIFO of `Entry`. ``push`` and ``pop`` are the engine's words, the deque's own names serve those who look in."""
 
     push = deque.append
-    pop = deque.popleft  # type: ignore[assignment]
+    pop = deque.popleft
 
     __slots__ = ()
 

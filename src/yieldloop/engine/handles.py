@@ -23,8 +23,8 @@ _HIDES_ARGUMENTS = "debug" in inspect.signature(_format._format_callback_source)
 def _describe_callback(callback: Any, args: Any, debug: Any) -> str:
     """A callback as the running Python's asyncio prints it: its arguments may be secrets, so later ones show them in debug only."""
     if _HIDES_ARGUMENTS:
-        return _format._format_callback_source(callback, args, debug=bool(debug))  # type: ignore[no-any-return,call-arg]
-    return _format._format_callback_source(callback, args)  # type: ignore[no-any-return]
+        return _format._format_callback_source(callback, args, debug=bool(debug))  # type: ignore[call-arg]
+    return _format._format_callback_source(callback, args)
 
 
 class Handle(DueTimer):
@@ -46,12 +46,12 @@ class Handle(DueTimer):
         self._loop = loop
         self._context = copy_context() if context is None else context
         self._cancelled = False
-        self._repr = None
-        self._source_traceback = None
+        self._repr: Any = None
+        self._source_traceback: Any = None
         if loop.get_debug():
             self._source_traceback = program_stack()
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:  # isinstance(handle, asyncio.Handle) holds
         return asyncio.Handle
 
@@ -127,15 +127,15 @@ class TimerHandle(Handle):
         self._due = when
         self._given = None if type(when) is float else when
         self._scheduled = False
-        self._heap = None
+        self._heap: Any = None
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         return asyncio.TimerHandle
 
     def when(self) -> float:
         """The deadline in seconds by the loop's clock."""
-        return self._when
+        return self._when  # type: ignore[no-any-return]
 
     @property
     def _when(self) -> Any:

@@ -203,7 +203,7 @@ class LoopCore(Core):
             self._check_closed()
         if self._task_factory is None:
             return self._new_task(coro, name, context, bool(eager_start))
-        return self._task_by_factory(coro, name, context, eager_start)
+        return self._task_by_factory(coro, name, context, eager_start)  # type: ignore[attr-defined]  # level 5 has it
 
     def _drop_everything(self) -> None:
         """The loop is being closed: what was scheduled is dropped."""
@@ -335,7 +335,7 @@ class LoopCore(Core):
         elif isinstance(entry, Handle):
             entry._report(exc)
         else:
-            self.call_exception_handler(
+            self.call_exception_handler(  # type: ignore[attr-defined]  # level 5 has it
                 {"message": f"Exception in {entry!r}", "exception": exc, "handle": entry}
             )
 

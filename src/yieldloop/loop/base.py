@@ -16,7 +16,7 @@ import time
 import warnings
 import weakref
 from asyncio.base_events import BaseEventLoop as _StockLoop
-from asyncio.base_events import _run_until_complete_cb  # anyio looks for this very function to find the root task
+from asyncio.base_events import _run_until_complete_cb  # type: ignore[attr-defined]  # anyio looks for this very function to find the root task
 from typing import Any
 
 from yieldloop.engine._leaf import skip_globals
@@ -38,7 +38,7 @@ def _debug_by_default() -> bool:
     return sys.flags.dev_mode or (not sys.flags.ignore_environment and bool(os.environ.get("PYTHONASYNCIODEBUG")))
 
 
-class BaseLoop(LoopCore, asyncio.AbstractEventLoop):
+class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
     """Life, errors and threads of a loop. ``loop.EventLoop`` is the whole."""
 
     def __init__(self, poller: Any, clock: Any = None) -> None:
@@ -299,7 +299,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):
 
     # --- threads -------------------------------------------------------------------------------------------------------
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         """Call ``func(*args)`` in *executor* (None: the default thread pool); returns a future for its result."""
         self._check_closed()
         if self._debug:

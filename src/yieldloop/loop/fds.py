@@ -34,6 +34,8 @@ def fileno_of(file: Any) -> int:
 class FdMixin(BaseLoop):
     """The loop's readers and writers for descriptors that belong to the program."""
 
+    _transports: Any  # by descriptor; `EventLoop` makes it
+
     def _foreign_fd(self, file: Any) -> int:
         fd = fileno_of(file)
         transport = self._transports.get(fd)
@@ -41,7 +43,7 @@ class FdMixin(BaseLoop):
             raise RuntimeError(f"File descriptor {file!r} is used by transport {transport!r}")
         return fd
 
-    def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:
+    def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
         """Call ``callback(*args)`` whenever *fd* is readable (or at its end, or in error), until `remove_reader`."""
         self._add_reader(self._foreign_fd(fd), callback, *args)
 
@@ -49,7 +51,7 @@ class FdMixin(BaseLoop):
         """Stop watching *fd* for reading; False if nobody did."""
         return self._remove_reader(self._foreign_fd(fd))
 
-    def add_writer(self, fd: Any, callback: Any, *args: Any) -> None:
+    def add_writer(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
         """Call ``callback(*args)`` whenever *fd* is writable (or in error), until `remove_writer`."""
         self._add_writer(self._foreign_fd(fd), callback, *args)
 

@@ -130,7 +130,8 @@ class NetMixin(ResolverMixin):
                     if sock is not None:
                         return sock
             else:
-                sock = await race(self, [lambda info=info: self._connect_one(errors, info, local) for info in infos], delay)
+                attempts: list[Any] = [lambda info=info: self._connect_one(errors, info, local) for info in infos]
+                sock = await race(self, attempts, delay)
                 if sock is not None:
                     return sock
             raise one_error(errors, all_errors)
@@ -200,7 +201,7 @@ class NetMixin(ResolverMixin):
 
     # --- serving -------------------------------------------------------------------------------------------------------
 
-    async def create_server(
+    async def create_server(  # type: ignore[override]
         self, protocol_factory: Any, host: Any = None, port: Any = None, *, family: int = socket.AF_UNSPEC,
         flags: int = socket.AI_PASSIVE, sock: Any = None, backlog: int = 100, ssl: Any = None, reuse_address: Any = None,
         reuse_port: Any = None, keep_alive: Any = None, ssl_handshake_timeout: Any = None, ssl_shutdown_timeout: Any = None,

@@ -49,7 +49,7 @@ class SignalMixin(BaseLoop):
             self._wakeup_fd_before = None
         super()._end_run()
 
-    def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:
+    def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:  # type: ignore[override]
         """Call ``callback(*args)`` by the loop when *sig* arrives. Main thread only.
 
         TypeError if *sig* is no integer or *callback* a coroutine, ValueError for an unknown signal or outside the main

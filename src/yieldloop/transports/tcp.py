@@ -127,7 +127,7 @@ class TcpTransport(Entry):
             server._attach(self)
         loop.call_soon(self._start, waiter, context=self._context)
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:  # isinstance(transport, asyncio.Transport) holds
         return asyncio.Transport
 
@@ -521,7 +521,7 @@ class TcpTransport(Entry):
         if self._holding:  # written before the abort: any other transport would have tried to send it by now
             self._release()
             if self._lost:
-                return
+                return  # type: ignore[unreachable]  # the sending may have failed
         self._queue = None
         self._held = None
         self._queued = 0
@@ -544,7 +544,7 @@ class TcpTransport(Entry):
             tell_of(self._context, self._protocol, "connection_lost", exc)
         finally:
             self._close_socket()
-            self._protocol = None
+            self._protocol: Any = None
             server = self._server
             self._server = None
             self._loop = None
@@ -576,7 +576,7 @@ class TcpTransport(Entry):
         self._take_protocol(protocol)
 
     def _take_protocol(self, protocol: Any) -> None:
-        self._protocol: Any = protocol
+        self._protocol = protocol
         self._buffered = isinstance(protocol, _BufferedProtocol)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -589,7 +589,7 @@ class TcpTransport(Entry):
             self._look_up_names()
         else:
             return default
-        return self._extra[name]
+        return self._extra[name]  # type: ignore[index]
 
     def _keep(self, name: str, answer: Any) -> None:
         if self._extra is None:
@@ -605,7 +605,7 @@ class TcpTransport(Entry):
 
     @property
     def _sock_fd(self) -> int:
-        return self._fd
+        return self._fd  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         if not self._open:

@@ -76,19 +76,19 @@ class Future(Waiter):
         self._asyncio_future_blocking = False
         self._log_tb = False
         self._loop = loop
-        self._core = loop if isinstance(loop, Core) else None
-        self._first = None
-        self._later = None
-        self._cancel_message = None
-        self._cancelled_exc = None
-        self._awaited = None
-        self._source_traceback = None
+        self._core: Any = loop if isinstance(loop, Core) else None
+        self._first: Any = None
+        self._later: Any = None
+        self._cancel_message: Any = None
+        self._cancelled_exc: Any = None
+        self._awaited: Any = None
+        self._source_traceback: Any = None
         if self._core._debug if self._core is not None else bool(loop.get_debug()):
             self._source_traceback = program_stack()
 
     # --- identity ------------------------------------------------------------------------------------------------------
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:  # isinstance(future, asyncio.Future) holds
         return asyncio.Future
 

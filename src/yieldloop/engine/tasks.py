@@ -89,11 +89,11 @@ class Task(Future):
     def _begin(self, coro: Any, loop: Any, name: Any, context: Any, eager_start: bool) -> None:
         self._open(loop)
         self._coro = coro
-        self._fut_waiter = None
+        self._fut_waiter: Any = None
         self._must_cancel = False
         self._log_destroy_pending = True
         self._cancels = 0
-        self._next_error = None
+        self._next_error: Any = None
         self._given_name = _numbers() if name is None else str(name)
         self._context = copy_context() if context is None else context
         self._site_code = program_code()
@@ -114,7 +114,7 @@ class Task(Future):
 
     # --- identity ------------------------------------------------------------------------------------------------------
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:  # isinstance(task, asyncio.Task) holds
         return asyncio.Task
 
@@ -149,11 +149,11 @@ class Task(Future):
 
     def get_stack(self, *, limit: int | None = None) -> Any:
         """The frames of the coroutine: where it is parked, or the traceback's if it failed, at most *limit* of them."""
-        return _base_tasks._task_get_stack(self, limit)  # type: ignore[attr-defined]
+        return _base_tasks._task_get_stack(self, limit)  # type: ignore[arg-type]
 
     def print_stack(self, *, limit: int | None = None, file: Any = None) -> None:
         """Print what `get_stack` gives, like a traceback, to *file* (default: standard error)."""
-        _base_tasks._task_print_stack(self, limit, file)  # type: ignore[attr-defined]
+        _base_tasks._task_print_stack(self, limit, file)  # type: ignore[arg-type]
 
     @property
     def created_at(self) -> Any:
@@ -410,7 +410,7 @@ class Task(Future):
 
 @reprlib.recursive_repr()
 def _describe(task: Any) -> str:
-    return f"<{type(task).__name__} {' '.join(_base_tasks._task_repr_info(task))}>"  # type: ignore[attr-defined]
+    return f"<{type(task).__name__} {' '.join(_base_tasks._task_repr_info(task))}>"
 
 
 def _other_loop_text(task: Any, future: Any) -> str:

@@ -31,7 +31,7 @@ class Server(asyncio.AbstractServer):
         self._serving_forever_fut: Any = None
         self._context = contextvars.copy_context() if context is None else context
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         return asyncio.Server
 

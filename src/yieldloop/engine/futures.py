@@ -146,7 +146,7 @@ class Future(Waiter):
 
     def done(self) -> bool:
         """True if the future has a result or an exception, or was cancelled."""
-        return self._state is not PENDING
+        return self._state is FINISHED or self._state is CANCELLED
 
     def result(self) -> Any:
         """The result. Raises the exception if that was set, CancelledError if cancelled, InvalidStateError while pending."""

@@ -24,6 +24,7 @@ import collections.abc
 import inspect
 import itertools
 import reprlib
+import sys
 import types
 from asyncio import CancelledError, InvalidStateError
 from asyncio import base_events as _base_events
@@ -444,15 +445,16 @@ def _why_no_coroutine(obj: Any) -> str:
 # --- what a task can drive ---------------------------------------------------------------------------------------------
 
 _MARKED = inspect.CO_ITERABLE_COROUTINE
+_EVERY_GENERATOR = sys.version_info < (3, 12)  # up to 3.11 the standard library takes plain generators, and programs give them
 _known_types: set[type] = {types.CoroutineType}  # types that passed the slow check below; bounded
 
 
 def iscoroutine(obj: Any) -> bool:
-    """True for a coroutine object, or for a generator made by a function marked with `coroutine`."""
+    """True for a coroutine object, or for a generator made by a function marked with `coroutine` (on 3.11: any generator)."""
     if type(obj) in _known_types:
         return True
     if isinstance(obj, types.GeneratorType):
-        return bool(obj.gi_code.co_flags & _MARKED)
+        return _EVERY_GENERATOR or bool(obj.gi_code.co_flags & _MARKED)
     if isinstance(obj, collections.abc.Coroutine):
         if len(_known_types) < 100:
             _known_types.add(type(obj))

@@ -38,11 +38,11 @@ class Server(asyncio.AbstractServer):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} sockets={self.sockets!r}>"
 
-    def _attach(self, transport: Any) -> None:
-        self._clients.add(transport)
+    def _attach(self, transport: Any = None) -> None:
+        self._clients.add(self if transport is None else transport)  # up to 3.12.1 tools attach without naming a transport
 
-    def _detach(self, transport: Any) -> None:
-        self._clients.discard(transport)
+    def _detach(self, transport: Any = None) -> None:
+        self._clients.discard(self if transport is None else transport)
         if self._sockets is None and not self._clients:
             self._wakeup()
 

@@ -1,6 +1,7 @@
 cdef class Entry:
     cdef int run(self) except -1
     cdef int step(self) except -1
+    cdef int after(self) except -1
 
 
 cdef class Outcome:

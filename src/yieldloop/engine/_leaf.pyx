@@ -133,6 +133,9 @@ cdef class Entry:
     cdef int step(self) except -1:
         raise NotImplementedError("an entry that runs in a context says what step() does")
 
+    cdef int after(self) except -1:
+        raise NotImplementedError("an entry that asks to be called after another one says what after() does")
+
 
 @cython.final
 @cython.freelist(64)

@@ -15,7 +15,11 @@ cdef class Core:
     cdef public bint _stopping
     cdef bint _entered
     cdef bint _asleep
+    cdef bint _in_entry
+    cdef bint _after_due
+    cdef ReadyQueue _after
     cdef public object _thread_id
     cdef object __weakref__
 
+    cdef int _call_after(self, Entry entry) except -1
     cpdef object emit(self, str event, object first, object second=*)

@@ -22,10 +22,13 @@ class Core:
 
     __slots__ = (
         "__weakref__",
+        "_after",  # entries whose `after` is called when the entry that runs now is over
+        "_after_due",  # _after holds some
         "_asleep",  # True while poll may wait: only then does another thread have to wake it
         "_closed",  # True after close(); nothing is accepted any more
         "_debug",
         "_entered",  # the standard library's register names a task of ours as the current one
+        "_in_entry",  # entries of the ready queue are being run: only then does `_call_after` come to its turn
         "_poller",
         "_probe",
         "_ready",
@@ -46,8 +49,18 @@ class Core:
         self._stopping = False
         self._entered = False
         self._asleep = False
+        self._in_entry = False
+        self._after_due = False
+        self._after = ReadyQueue()
         self._thread_id: int | None = None
         poller.bind(self._ready)
+
+    def _call_after(self, entry: Any) -> None:
+        """Call *entry*'s ``after`` as soon as the entry that runs now (a task's step, a callback) is over: before the next one
+        runs and before the poller is asked. Only while `_in_entry` holds.
+        """
+        self._after.push(entry)
+        self._after_due = True
 
     @property
     def probe(self) -> Any:

@@ -48,6 +48,8 @@ cdef class LoopCore(Core):
     cdef int _run_ready(self, Py_ssize_t count) except -1
     @cython.locals(entry=Entry, ready=ReadyQueue)
     cdef int _run_ready_watched(self, Py_ssize_t count) except -1
+    @cython.locals(entry=Entry)
+    cdef int _run_after(self) except -1
     cdef int _leave(self) except -1
     cdef int _recycle(self, Handle handle) except -1
     cdef int _poll(self, long long timeout) except -1

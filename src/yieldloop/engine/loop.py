@@ -273,6 +273,7 @@ class LoopCore(Core):
         """Run *count* entries: the only place where callbacks are called and tasks are stepped."""
         ready = self._ready
         entry = None
+        self._in_entry = True
         try:
             while count > 0:
                 try:
@@ -282,15 +283,22 @@ class LoopCore(Core):
                         if self._entered and type(entry) is not Task:
                             self._leave()
                         entry.run()
+                        if self._after_due:
+                            self._run_after()
                         if type(entry) is Handle and sole_owner(entry):
                             self._recycle(entry)
                 except (SystemExit, KeyboardInterrupt):
                     raise
                 except BaseException as exc:
                     self._entry_failed(entry, exc)
+                    if self._after_due:
+                        self._run_after()
         finally:
             if self._entered:
                 self._leave()
+            if self._after_due:
+                self._run_after()  # SystemExit and KeyboardInterrupt end the run, but not what was begun
+            self._in_entry = False
 
     def _run_ready_watched(self, count: int) -> None:
         """The same with a probe told, or with debug mode's clock on every entry."""
@@ -300,6 +308,7 @@ class LoopCore(Core):
             entry = ready.pop()
             is_task = type(entry) is Task
             began = time.monotonic()
+            self._in_entry = True
             if not is_task:
                 self.emit("callback_begun", entry)
             try:
@@ -311,10 +320,25 @@ class LoopCore(Core):
             finally:
                 if self._entered:
                     self._leave()
+                if self._after_due:
+                    self._run_after()
+                self._in_entry = False
                 if not is_task:
                     self.emit("callback_done", entry)
             if self._debug and time.monotonic() - began >= self.slow_callback_duration:
                 logger.warning("Executing %s took %.3f seconds", _describe(entry), time.monotonic() - began)
+
+    def _run_after(self) -> None:
+        """What was put off to the end of the entry that has just run (`Core._call_after`)."""
+        while len(self._after):
+            entry = self._after.pop()
+            try:
+                entry.after()
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as exc:
+                self._entry_failed(entry, exc)
+        self._after_due = False
 
     def _recycle(self, handle: Any) -> None:
         """*handle* has run and nobody keeps it: the next `call_soon` may have it."""

@@ -24,6 +24,7 @@ LEVELS = {
     "transports": 4,
     "loop": 5,
     "aio": 6,
+    "subprocess": 6,
     "cli": 7,
     "sim": 7,
     "watch": 7,

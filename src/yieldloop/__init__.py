@@ -16,6 +16,7 @@ _speed.choose()
 
 from asyncio import *  # noqa: E402  # everything first, then our own over it
 
+from yieldloop import subprocess  # noqa: E402
 from yieldloop._speed import compiled  # noqa: E402
 from yieldloop.aio import *  # noqa: E402
 from yieldloop.engine.futures import Future, isfuture  # type: ignore[assignment]  # noqa: E402

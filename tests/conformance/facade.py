@@ -26,7 +26,7 @@ SHARED = {
         _get_running_loop _leave_task _register_task _set_running_loop _unregister_task _swap_current_task all_tasks
         current_task get_event_loop get_running_loop set_event_loop get_event_loop_policy set_event_loop_policy
         DefaultEventLoopPolicy""",
-    "the next issue's I/O": """create_subprocess_exec create_subprocess_shell open_unix_connection start_unix_server
+    "the next issue's I/O": """open_unix_connection start_unix_server
         AbstractChildWatcher FastChildWatcher MultiLoopChildWatcher PidfdChildWatcher SafeChildWatcher ThreadedChildWatcher
         get_child_watcher set_child_watcher""",
 }
@@ -89,6 +89,14 @@ class House:
         found = vars(self.ours).get(name)
         return None if found is None or found is getattr(self.root, name, None) else found
 
+    def own_in(self, stock, name):
+        """Return the object of that name in yieldloop's submodule of the same name as `stock`, if it has one, else None."""
+        submodule = vars(self.ours).get(stock.__name__.removeprefix("asyncio."))
+        if not isinstance(submodule, types.ModuleType) or name not in getattr(submodule, "__all__", ()):
+            return None
+        found = getattr(submodule, name)
+        return None if found is getattr(stock, name, None) else found
+
     def meaning(self, stock, name):
         """Return the public name that `name` in `stock` stands for if that is ours, else None."""
         for prefix in TWINS:
@@ -102,13 +110,16 @@ class House:
         return None
 
     def is_ours(self, stock, name):
-        return self.meaning(stock, name) is not None
+        return self.meaning(stock, name) is not None or self.own_in(stock, name) is not None
 
     def look_up(self, stock, name):
         """Answer `stock.name` by the rule in this file's head; AttributeError as the stock module would raise it."""
         plain = self.meaning(stock, name)
         if plain is not None:
             return self.own(plain)
+        found = self.own_in(stock, name)
+        if found is not None:
+            return found
         found = getattr(stock, name)
         if isinstance(found, types.ModuleType):
             return self.facades.get(id(found), found)

@@ -5,6 +5,8 @@ After ``install()`` these give a loop of ours: ``asyncio.run``, ``asyncio.Runner
 but one of them ask the event loop policy, so the policy is the place. Policies are deprecated from Python 3.14 on: its
 public functions warn there and the module's own, underscored ones are used, as ``asyncio`` itself does.
 
+With a limit for the shutdown, ``asyncio.run`` and ``asyncio.Runner`` are ours as well: the standard library's know none.
+
 A program that names a loop class (``loop_factory=asyncio.SelectorEventLoop``) or sets a policy of its own gets what it
 names: that is a decision, and not ours to overrule.
 """
@@ -17,7 +19,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from yieldloop import EventLoop
+from yieldloop import EventLoop, Runner
+from yieldloop.aio import runners
 
 __all__ = ["install", "installed"]
 
@@ -40,9 +43,12 @@ def _policy_giving(factory: Callable[[], asyncio.AbstractEventLoop], model: Any)
     return YieldloopPolicy()
 
 
-def install(factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> Callable[[], None]:
+def install(
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None, shutdown_timeout: float | None = None
+) -> Callable[[], None]:
     """Make ``asyncio`` create its loops by ``factory`` (default: `yieldloop.EventLoop`); returns the undo.
 
+    ``shutdown_timeout`` (s) is what every `Runner` gets that is given none of its own; None leaves the standard library's in place.
     Loops that exist already are not touched. The undo puts back what was there; calling it twice does no harm.
     """
     new_loop: Callable[[], asyncio.AbstractEventLoop] = EventLoop if factory is None else factory
@@ -54,11 +60,30 @@ def install(factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> C
     class_before = getattr(module, "EventLoop", None)
     if class_before is not None:
         module.EventLoop = new_loop
+    undo_runner = None if shutdown_timeout is None else _install_runner(shutdown_timeout)
 
     def undo() -> None:
+        if undo_runner is not None:
+            undo_runner()
         set_policy(policy_before)
         if class_before is not None:
             module.EventLoop = class_before
+
+    return undo
+
+
+def _install_runner(shutdown_timeout: float) -> Callable[[], None]:
+    """Put our `Runner`, with that limit by default, where ``asyncio.run`` and programs look for one; returns the undo."""
+    module: Any = asyncio.runners
+    before, limit_before = module.Runner, runners.default_shutdown_timeout
+    runners.default_shutdown_timeout = shutdown_timeout
+    module.Runner = Runner
+    asyncio.Runner = Runner  # type: ignore[misc]
+
+    def undo() -> None:
+        runners.default_shutdown_timeout = limit_before
+        module.Runner = before
+        asyncio.Runner = before  # type: ignore[misc]
 
     return undo
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 __all__ = ["main", "split_command"]
 
-_VALUED = ("--poller",)
+_VALUED = ("--poller", "--shutdown-timeout")
 """Options of ``run`` that take the next word."""
 
 
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run",
         help="run an unmodified asyncio program on yieldloop",
-        usage="yieldloop run [--poller NAME] [--debug] [--] PROGRAM.py|-m MODULE [ARGS...]",
+        usage="yieldloop run [--poller NAME] [--debug] [--shutdown-timeout S] [--] PROGRAM.py|-m MODULE [ARGS...]",
         description=(
             "Runs PROGRAM (a file, a directory or a zip file) or MODULE as python would; asyncio.run, asyncio.Runner and "
             "asyncio.new_event_loop inside it give a yieldloop loop. A loop class or a policy that the program itself "
@@ -60,8 +60,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--poller", metavar="NAME", help="how to wait for events: epoll, poll, select or kqueue")
     run.add_argument("--debug", action="store_true", help="asyncio's debug mode, as PYTHONASYNCIODEBUG=1 sets it")
+    run.add_argument(
+        "--shutdown-timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        help="end asyncio.run() after so long when tasks, threads or generators do not end, and report which (default: wait)",
+    )
     commands.add_parser("info", help="tell what this install is: Python, compiled modules, poller, platform")
     return parser
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not number >= 0:
+        raise ValueError(f"{text!r} is no length of time")
+    return number
 
 
 def _run(words: Sequence[str], parser: argparse.ArgumentParser) -> int:
@@ -81,7 +94,7 @@ def _run(words: Sequence[str], parser: argparse.ArgumentParser) -> int:
     from yieldloop.cli import program as runner
     from yieldloop.cli.install import install
 
-    install()
+    install(shutdown_timeout=options.shutdown_timeout)
     name, *arguments = program
     if is_module:
         runner.run_module(name, arguments)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 from yieldloop.engine._leaf import skip_globals
@@ -14,6 +13,7 @@ from yieldloop.loop.fds import FdMixin
 from yieldloop.loop.net import NetMixin
 from yieldloop.loop.signals import SignalMixin
 from yieldloop.loop.sock import SockMixin
+from yieldloop.loop.table import TransportTable
 from yieldloop.pollers import from_selector, new_poller
 
 skip_globals(globals())
@@ -32,8 +32,13 @@ class EventLoop(ChildrenMixin, SockMixin, NetMixin, FdMixin, SignalMixin):  # ty
             poller = from_selector(selector)
         elif poller is None or isinstance(poller, str):
             poller = new_poller(poller)
-        self._transports: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self._transports = TransportTable()
         super().__init__(poller, clock)
+
+    def set_debug(self, enabled: bool) -> None:
+        """Debug mode: checks of threads, slow callbacks, and where tasks, handles and transports were made."""
+        super().set_debug(enabled)
+        self._transports.notes = self._debug
 
 
 def new_event_loop() -> EventLoop:

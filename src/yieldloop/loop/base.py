@@ -46,6 +46,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         self._exception_handler: Any = None
         self._current_handle: Any = None  # the standard library's default handler reads it
         self._default_executor: Any = None
+        self._pool_class: Any = concurrent.futures.ThreadPoolExecutor  # what the default executor is made of
         self._executor_shutdown_called = False
         self._asyncgens: weakref.WeakSet[Any] = weakref.WeakSet()
         self._asyncgens_shutdown_called = False
@@ -320,7 +321,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         if self._executor_shutdown_called:
             raise RuntimeError("Executor shutdown has been called")
         if self._default_executor is None:
-            self._default_executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="asyncio")
+            self._default_executor = self._pool_class(thread_name_prefix="asyncio")
         return self._default_executor
 
     def _wrap(self, job: concurrent.futures.Future[Any]) -> Any:

@@ -35,7 +35,9 @@ def test_any_sequence_of_appends_and_sends_keeps_the_bytes(steps, most):
                 given_data.clear()
             model += content
         else:
-            shown = queue.peek(most)
+            lone = queue.lone() if step % 2 else None
+            assert lone is None or lone == model
+            shown = queue.peek(most) if lone is None else [lone]
             front = flat(shown)
             assert model.startswith(front) and bool(front) == bool(model) and len(shown) <= most
             shown_before.append((shown, front))
@@ -52,7 +54,22 @@ def test_head_and_body_leave_as_one_piece():
     queue = WriteQueue()
     queue.append(b"head")
     queue.append(b"body")
-    assert queue.peek() == [b"headbody"]
+    assert queue.lone() == b"headbody" and queue.peek() == [b"headbody"]
+
+
+def test_what_is_one_piece_or_small_is_for_a_plain_send():
+    queue = WriteQueue()
+    assert queue.lone() is None
+    big = b"x" * 100_000
+    queue.append(big)
+    assert queue.lone() is big
+    queue.append(b"tail")
+    assert queue.lone() is None and queue.peek() == [big, b"tail"]
+    queue.consume(100_002)
+    assert queue.lone() == b"il"
+    for _ in range(1000):
+        queue.append(b"t")
+    assert queue.lone() == b"il" + b"t" * 1000
 
 
 def test_a_lone_small_piece_is_not_copied():
@@ -87,20 +104,21 @@ def test_a_view_of_larger_items_counts_bytes():
     assert queue.size == 39_980 and len(queue.peek()[0]) == 39_980
 
 
-def test_what_was_shown_is_not_joined_any_more():
+def test_what_was_shown_stays_as_it_was():
     queue = WriteQueue()
     queue.extend([b"a", b"b"])
     shown = queue.peek()
     queue.append(b"c")
-    assert shown == [b"ab"] and queue.peek() == [b"ab", b"c"]
+    queue.consume(1)
+    assert shown == [b"ab"] and queue.peek() == [b"bc"]
 
 
 def test_joined_pieces_stay_of_a_moderate_size():
     queue = WriteQueue()
     for _ in range(1000):
-        queue.append(b"x" * 1000)
-    assert max(map(len, queue.peek())) <= module.JOINED
-    assert queue.statistics() == {"waiting": 1_000_000, "pieces": len(queue.peek())}
+        queue.append(b"x" * module.SMALL)
+    assert len(queue.peek()[0]) == module.JOINED
+    assert queue.statistics() == {"waiting": 1000 * module.SMALL, "pieces": 1 + 1000 - module.JOINED // module.SMALL}
 
 
 def test_peek_lists_no_more_than_one_system_call_takes():

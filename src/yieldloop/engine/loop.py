@@ -330,15 +330,16 @@ class LoopCore(Core):
 
     def _run_after(self) -> None:
         """What was put off to the end of the entry that has just run (`Core._call_after`)."""
+        self._after_due = False  # first: what is asked for meanwhile, by whomever, is seen here or raises it again
         while len(self._after):
             entry = self._after.pop()
             try:
                 entry.after()
             except (SystemExit, KeyboardInterrupt):
+                self._after_due = True  # for the rest
                 raise
             except BaseException as exc:
                 self._entry_failed(entry, exc)
-        self._after_due = False
 
     def _recycle(self, handle: Any) -> None:
         """*handle* has run and nobody keeps it: the next `call_soon` may have it."""

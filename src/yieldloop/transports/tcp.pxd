@@ -1,10 +1,13 @@
 cimport cython
 
 from yieldloop.engine._leaf cimport Entry, copy_context
+from yieldloop.engine.core cimport Core
 from yieldloop.pollers.base cimport FdPoller
 from yieldloop.transports._sockio cimport recv_bytes, recv_into, send_bytes, send_pieces, tell, tell_of
+from yieldloop.wire.flow cimport Flow
+from yieldloop.wire.writequeue cimport WriteQueue
 
-cdef Py_ssize_t HIGH, HOLD, LOST_WRITES
+cdef Py_ssize_t HOLD, LOST_WRITES
 cdef object _BufferedProtocol
 
 
@@ -15,55 +18,51 @@ cdef class WriteSide(Entry):
 
 
 cdef class TcpTransport(Entry):
+    cdef bint _asked
     cdef bint _buffered
     cdef bint _closing
     cdef bint _eof
-    cdef bint _holding
     cdef bint _open
     cdef bint _paused
-    cdef bint _protocol_paused
+    cdef bint _read_eof
     cdef bint _writing
     cdef int _fd
     cdef Py_ssize_t _lost
-    cdef Py_ssize_t _queued
-    cdef Py_ssize_t _high
-    cdef Py_ssize_t _low
+    cdef Py_ssize_t _hold
     cdef object _context
     cdef public object _empty_waiter
     cdef dict _extra
-    cdef object _held
-    cdef readonly object _loop
+    cdef Flow _flow
+    cdef readonly Core _loop
     cdef FdPoller _poller
     cdef readonly object _protocol
-    cdef object _queue
+    cdef WriteQueue _queue
     cdef readonly object _server
     cdef readonly object _sock
     cdef object __weakref__
 
     cdef int run(self) except -1
+    cdef int after(self) except -1
     cdef object _receive(self)
     @cython.locals(size=Py_ssize_t)
     cpdef object write(self, object data)
     cdef object _arm(self)
     @cython.locals(count=Py_ssize_t)
     cdef object _receive_into(self)
-    cdef object _tell_holding(self, str method, object what)
+    cdef object _tell_of(self, str method, object what)
     @cython.locals(keep_open=bint)
     cdef object _end_of_stream(self)
     @cython.locals(sent=Py_ssize_t)
     cdef object _send_now(self, object data, Py_ssize_t size)
-    cdef object _push(self, object data, Py_ssize_t size)
-    cdef object _release(self)
-    @cython.locals(sent=Py_ssize_t)
+    cdef object _leave_now_or_later(self)
+    cdef object _send_held(self)
+    @cython.locals(sent=Py_ssize_t, queue=WriteQueue)
     cdef object _flush(self)
-    cdef object _drop_sent(self, Py_ssize_t sent)
     cdef object _all_sent(self)
     cdef object _arm_writing(self)
-    cdef object _rest_writing(self)
     cdef object _count_lost_write(self)
     cdef object _shut(self)
-    cdef object _maybe_pause(self)
-    cdef object _maybe_resume(self)
+    cdef object _check_flow(self)
     cdef object _tell_flow(self, str method)
     cdef object _fatal(self, object exc, str message)
     cdef object _report(self, str message, object exc)

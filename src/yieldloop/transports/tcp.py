@@ -6,11 +6,13 @@ how a connection comes about (``loop/net.py``), system calls (``_sockio``).
 The transport is itself the entry that the poller pushes when there is something to read, and `WriteSide` is the one for "there is
 room to send": no handle is made for an event.
 
-**One system call a turn.** What a protocol writes to its own transport while it is told of data (`data_received`, `buffer_updated`,
-`eof_received`) is held until that call returns, and leaves in one `send` or `sendmsg` then: a response written as head and body
-is one packet and one system call. Any other write is tried at once, if nothing is queued before it. Refused: to hold those until
-the end of the iteration by an entry in the ready queue, which makes a lone write wait for a poll of the kernel that it
-does not need; and without limit, which is why more than HOLD bytes are never held.
+**One system call a turn.** What is written while the loop runs an entry of its ready queue (a task's step, a callback, a protocol
+being told of data) is held until that entry is over, and leaves in one `send` or `sendmsg` then (`Core._call_after`): a response
+written as head and body is one packet and one system call, whoever writes it, and a lone write waits for the rest of its own step
+only. The price: a step that writes and then computes or blocks sends when it is done. More than HOLD bytes, or more than the high
+water mark, leave at once, so that the protocol is paused by what the kernel does not take and by nothing else: with a mark
+of 0 nothing is ever held. `close`, `write_eof` and `abort` send what is held before they do their own work. Refused: to hold writes
+until the end of the iteration, which makes each wait for those who have nothing to do with it.
 
 **Contexts.** Every callback of the protocol runs in a copy of its own of the context in which the connection was made: what a
 callback sets in it is seen by the tasks that it creates, and by no other callback (cpython 140947: there, one context served all
@@ -23,19 +25,21 @@ Rule for the editor: `forget` before every close of the descriptor, `_closing` b
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import warnings
 from asyncio import trsock
-from collections import deque
 from typing import Any
 
 from yieldloop.engine._leaf import Entry, copy_context
 from yieldloop.engine.core import logger
-from yieldloop.transports._sockio import recv_bytes, recv_into, send_bytes, send_pieces, tell, tell_of
+from yieldloop.transports._sockio import MOST_PIECES, recv_bytes, recv_into, send_bytes, send_pieces, tell, tell_of
 from yieldloop.transports.options import name_of, set_nodelay
+from yieldloop.wire.flow import PAUSE, Flow
+from yieldloop.wire.writequeue import PEEK_BYTES, WriteQueue
 
-HIGH = 64 * 1024  # bytes queued above which the protocol is asked to pause; asyncio's default
-HOLD = 64 * 1024  # bytes: more are not held back during a callback but sent at once
+HOLD = 64 * 1024  # bytes: more are not held back during a step or callback but sent at once
+MOST_BYTES = PEEK_BYTES  # of one system call
 LOST_WRITES = 5  # writes after the connection was lost that pass in silence, as in the standard library
 
 _BufferedProtocol = asyncio.BufferedProtocol
@@ -68,6 +72,7 @@ class TcpTransport(Entry):
 
     __slots__ = (
         "__weakref__",
+        "_asked",  # our `after` will be called when the present entry is over
         "_buffered",  # the protocol is a BufferedProtocol
         "_closing",  # close() or abort() was called, or an error: nothing is read any more
         "_context",
@@ -75,19 +80,16 @@ class TcpTransport(Entry):
         "_empty_waiter",  # sendfile waits for an empty queue on this future; nobody may write meanwhile
         "_extra",
         "_fd",
-        "_held",  # the only piece written in the current callback, or None; then _queue is None
-        "_high",  # bytes; above: the protocol is paused
-        "_holding",  # a callback of the protocol runs: writes are held until it returns
+        "_flow",  # the water marks, and whether the protocol was told to pause
+        "_hold",  # bytes: HOLD, or the high water mark if that is less
         "_loop",
         "_lost",  # 0 until connection_lost is scheduled; then 1 + the writes since
-        "_low",  # bytes; at or below: it is resumed
         "_open",  # the socket is ours and not closed
         "_paused",  # by pause_reading()
         "_poller",
         "_protocol",
-        "_protocol_paused",  # pause_writing() was called last, not resume_writing()
-        "_queue",  # deque of pieces (bytes or memoryviews of bytes) not yet sent, oldest first; None if there are none
-        "_queued",  # bytes in _held or _queue
+        "_queue",  # what was written and not yet sent
+        "_read_eof",  # the peer has sent its last byte: nothing is read any more
         "_server",
         "_sock",
         "_writing",  # the write side is armed
@@ -108,20 +110,21 @@ class TcpTransport(Entry):
         self._fd = sock.fileno()
         self._closing = False
         self._eof = False
+        self._read_eof = False
         self._paused = False
-        self._holding = False
+        self._asked = False
         self._writing = False
-        self._protocol_paused = False
         self._lost = 0
-        self._held: Any = None
-        self._queue: Any = None
-        self._queued = 0
-        self._high = HIGH
-        self._low = HIGH // 4
+        self._queue = WriteQueue()
+        self._flow = Flow()
+        self._hold = HOLD
         self._empty_waiter: Any = None
         self._take_protocol(protocol)
         self._open = True
         set_nodelay(sock)
+        before = loop._transports.get(self._fd)
+        if before is not None and type(before) is TcpTransport:
+            before._lose_descriptor()
         loop._transports[self._fd] = self
         if server is not None:
             server._attach(self)
@@ -172,7 +175,7 @@ class TcpTransport(Entry):
         if not data:
             self._end_of_stream()
             return
-        self._tell_holding("data_received", data)
+        self._tell_of("data_received", data)
 
     def _receive_into(self) -> None:
         try:
@@ -196,44 +199,32 @@ class TcpTransport(Entry):
         if count == 0:
             self._end_of_stream()
             return
-        self._tell_holding("buffer_updated", count)
+        self._tell_of("buffer_updated", count)
 
-    def _tell_holding(self, method: str, what: Any) -> None:
-        """Call the protocol and send what it wrote meanwhile, also if it failed then."""
-        error = None
-        self._holding = True
+    def _tell_of(self, method: str, what: Any) -> None:
+        """Call the protocol; if it fails, the connection ends once what it wrote before has been sent."""
         try:
             tell_of(self._context, self._protocol, method, what)
         except (SystemExit, KeyboardInterrupt):
-            self._release()
             raise
         except BaseException as exc:
-            error = exc
-        self._release()
-        if error is not None:
-            self._fatal(error, f"Fatal error: protocol.{method}() call failed.")
+            self._fatal_error(exc, f"Fatal error: protocol.{method}() call failed.")
 
     def _end_of_stream(self) -> None:
         if self._loop.get_debug():
             logger.debug("%r received EOF", self)
-        error = None
-        keep_open = False
-        self._holding = True
+        self._read_eof = True
         try:
             keep_open = bool(tell(self._context, self._protocol, "eof_received"))
         except (SystemExit, KeyboardInterrupt):
-            self._release()
             raise
         except BaseException as exc:
-            error = exc
-        self._release()
-        if error is not None:
-            self._fatal(error, "Fatal error: protocol.eof_received() call failed.")
-        elif keep_open:
-            if self._open:  # the other side may still read: only the reading is over
-                self._poller.rest_reader(self._fd)
-        else:
+            self._fatal_error(exc, "Fatal error: protocol.eof_received() call failed.")
+            return
+        if not keep_open:
             self.close()
+        elif self._open:  # the other side may still read: only the reading is over
+            self._poller.rest_reader(self._fd)
 
     def is_reading(self) -> bool:
         """False after `pause_reading`, and once the transport is closing."""
@@ -253,14 +244,16 @@ class TcpTransport(Entry):
         if self._closing or not self._paused:
             return
         self._paused = False
-        self._arm()
+        if not self._read_eof:
+            self._arm()
         if self._loop.get_debug():
             logger.debug("%r resumes reading", self)
 
     # --- writing -------------------------------------------------------------------------------------------------------
 
     def write(self, data: Any) -> None:
-        """Send *data* (bytes, bytearray, memoryview), at once as far as the kernel takes it, the rest when it takes more.
+        """Send *data* (bytes, bytearray, memoryview): at once, or at the end of the present step or callback, as far as the
+        kernel takes it then; the rest when it takes more.
 
         Never blocks. *data* may be changed by the caller afterwards. RuntimeError after `write_eof`.
         """
@@ -276,15 +269,11 @@ class TcpTransport(Entry):
         if self._lost:
             self._count_lost_write()
             return
-        if self._queued == 0 and (not self._holding or size > HOLD):
+        if self._queue.size == 0 and (size > self._hold or not self._loop._in_entry):
             self._send_now(data, size)
             return
-        self._push(data, size)
-        if self._holding:
-            if self._queued > HOLD and not self._writing:
-                self._flush()
-        else:
-            self._maybe_pause()
+        self._queue.append(data)
+        self._leave_now_or_later()
 
     def writelines(self, list_of_data: Any) -> None:
         """`write` of every item, in one system call as far as the kernel takes them."""
@@ -297,15 +286,33 @@ class TcpTransport(Entry):
             if pieces:
                 self._count_lost_write()
             return
-        for data in pieces:
-            if len(data):
-                self._push(data, len(data))
-        if self._queued and not self._holding:
-            if not self._writing:
-                self._flush()
-            self._maybe_pause()
+        self._queue.extend(pieces)
+        if self._queue.size:
+            self._leave_now_or_later()
+
+    def _leave_now_or_later(self) -> None:
+        """Something was queued: it leaves when the kernel takes it, at the end of the entry that runs now, or now."""
+        if self._writing:
+            self._check_flow()
+        elif self._loop._in_entry and self._queue.size <= self._hold:
+            if not self._asked:
+                self._asked = True
+                self._loop._call_after(self)
+        else:
+            self._flush()
+
+    def after(self) -> None:
+        """The entry in which something was written is over."""
+        self._asked = False
+        self._send_held()
+
+    def _send_held(self) -> None:
+        """What is held back leaves now: nothing that follows may overtake it."""
+        if self._queue.size and not self._writing:
+            self._flush()
 
     def _send_now(self, data: Any, size: int) -> None:
+        """Send what nothing waits before, without a copy of what the kernel takes."""
         try:
             sent = send_bytes(self._sock, self._fd, data)
         except (SystemExit, KeyboardInterrupt):
@@ -315,77 +322,36 @@ class TcpTransport(Entry):
             return
         if sent == size:
             return
-        if sent > 0:
-            data = memoryview(data)[sent:]
-            size -= sent
-        self._push(data, size)
+        self._queue.append(memoryview(data)[sent:] if sent > 0 else data)
         self._arm_writing()
-        self._maybe_pause()
-
-    def _push(self, data: Any, size: int) -> None:
-        """Queue *data*. What its owner may change is copied."""
-        if type(data) is not bytes and not (type(data) is memoryview and type(data.obj) is bytes and data.contiguous):
-            data = bytes(data)
-        self._queued += size
-        if self._queue is not None:
-            self._queue.append(data)
-        elif self._held is not None:
-            self._queue = deque((self._held, data))
-            self._held = None
-        elif self._holding and not self._writing:
-            self._held = data
-        else:
-            self._queue = deque((data,))
-
-    def _release(self) -> None:
-        """The callback is over: what it wrote leaves."""
-        self._holding = False
-        if self._queued and not self._writing:
-            self._flush()
-            self._maybe_pause()
+        self._check_flow()
 
     def _flush(self) -> None:
         """Send what is queued, as far as the kernel takes it; arm or disarm the write side; act if that was all."""
-        if self._lost or self._queued == 0:
+        queue = self._queue
+        if self._lost or queue.size == 0:
             return
         try:
-            if self._held is not None:
-                sent = send_bytes(self._sock, self._fd, self._held)
+            piece = queue.lone()
+            if piece is not None:
+                sent = send_bytes(self._sock, self._fd, piece)
             else:
-                sent = send_pieces(self._sock, self._fd, self._queue)
+                sent = send_pieces(self._sock, self._fd, queue.front(MOST_PIECES, MOST_BYTES))
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
             self._fatal(exc, "Fatal write error on socket transport")
             return
         if sent > 0:
-            self._drop_sent(sent)
-        if self._queued:
+            queue.consume(sent)
+        if queue.size:
             self._arm_writing()
-            self._maybe_resume()
-            return
-        self._rest_writing()
-        self._maybe_resume()  # which may queue again
-        if self._queued == 0 and not self._lost:
+        elif self._writing:
+            self._writing = False
+            self._poller.rest_writer(self._fd)
+        self._check_flow()  # which may write again, or end it all
+        if queue.size == 0 and not self._lost:
             self._all_sent()
-
-    def _drop_sent(self, sent: int) -> None:
-        self._queued -= sent
-        if self._queued == 0:
-            self._held = None
-            self._queue = None
-            return
-        if self._held is not None:
-            self._queue = deque((memoryview(self._held)[sent:],))
-            self._held = None
-            return
-        queue = self._queue
-        while sent > 0:
-            piece = queue.popleft()
-            if len(piece) > sent:
-                queue.appendleft(memoryview(piece)[sent:])
-                return
-            sent -= len(piece)
 
     def _all_sent(self) -> None:
         if self._empty_waiter is not None:
@@ -400,18 +366,10 @@ class TcpTransport(Entry):
         if self._writing:
             return
         self._writing = True
-        if self._held is not None:
-            self._queue = deque((self._held,))
-            self._held = None
         try:
             self._poller.rearm_writer(self._fd, WriteSide(self))
         except OSError as exc:
             self._fatal(exc, "Fatal error: the poller does not take the socket")
-
-    def _rest_writing(self) -> None:
-        if self._writing:
-            self._writing = False
-            self._poller.rest_writer(self._fd)
 
     def _count_lost_write(self) -> None:
         if self._lost >= LOST_WRITES:
@@ -423,8 +381,10 @@ class TcpTransport(Entry):
         if self._closing or self._eof:
             return
         self._eof = True
-        if self._queued == 0:
+        if self._queue.size == 0:
             self._shut()
+        else:
+            self._send_held()
 
     def _shut(self) -> None:
         try:
@@ -443,32 +403,28 @@ class TcpTransport(Entry):
 
         Defaults: 64 KiB and a quarter of *high*. ValueError unless high >= low >= 0.
         """
-        if high is None:
-            high = HIGH if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        self._high = high
-        self._low = low
-        self._maybe_pause()
+        flow = self._flow
+        self._send_held()  # only what the kernel does not take counts
+        decision = flow.set_marks(high, low, self._queue.size)
+        self._hold = flow.high if flow.high < HOLD else HOLD
+        if decision is not None and not self._lost:
+            self._tell_flow("pause_writing" if decision is PAUSE else "resume_writing")
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """(low, high) in bytes."""
-        return (self._low, self._high)
+        return (self._flow.low, self._flow.high)
 
     def get_write_buffer_size(self) -> int:
-        """Bytes written and not yet taken by the kernel."""
-        return self._queued
+        """Bytes written and not yet taken by the kernel, those held until the end of the present step among them."""
+        return self._queue.size
 
-    def _maybe_pause(self) -> None:
-        if self._queued > self._high and not self._protocol_paused and not self._lost:
-            self._protocol_paused = True
+    def _check_flow(self) -> None:
+        """The queue has grown or shrunk: tell the protocol if that calls for it."""
+        if self._lost:
+            return
+        if self._flow.grown(self._queue.size):
             self._tell_flow("pause_writing")
-
-    def _maybe_resume(self) -> None:
-        if self._protocol_paused and self._queued <= self._low:
-            self._protocol_paused = False
+        elif self._flow.shrunk(self._queue.size):
             self._tell_flow("resume_writing")
 
     def _tell_flow(self, method: str) -> None:
@@ -491,12 +447,16 @@ class TcpTransport(Entry):
             return
         self._closing = True
         self._poller.rest_reader(self._fd)
-        if self._queued == 0:
+        if self._queue.size == 0:
             self._schedule_lost(None)
+        else:
+            self._send_held()
 
     def abort(self) -> None:
         """Close now; what is queued is dropped. `connection_lost(None)` follows."""
-        self._force_close(None)
+        if not self._lost:
+            self._send_held()  # any other transport would have tried to send it when it was written
+            self._force_close(None)
 
     def _fatal(self, exc: BaseException, message: str) -> None:
         """The connection ends by *exc*. What the network does is no error of the program: only other errors are reported."""
@@ -507,6 +467,9 @@ class TcpTransport(Entry):
         self._force_close(exc)
 
     def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
+        """End the connection by what its protocol did: what was written before may still leave."""
+        if not self._lost:
+            self._send_held()
         self._fatal(exc, message)
 
     def _report(self, message: str, exc: BaseException) -> None:
@@ -518,14 +481,10 @@ class TcpTransport(Entry):
     def _force_close(self, exc: Any) -> None:
         if self._lost:
             return
-        if self._holding:  # written before the abort: any other transport would have tried to send it by now
-            self._release()
-            if self._lost:
-                return  # type: ignore[unreachable]  # the sending may have failed
-        self._queue = None
-        self._held = None
-        self._queued = 0
-        self._rest_writing()
+        self._queue.clear()
+        if self._writing:
+            self._writing = False
+            self._poller.rest_writer(self._fd)
         if not self._closing:
             self._closing = True
             self._poller.rest_reader(self._fd)
@@ -555,8 +514,16 @@ class TcpTransport(Entry):
         if self._open:
             self._look_up_names()
             self._open = False
-            self._poller.forget(self._fd)
+            if self._sock.fileno() == self._fd or self._poller.reader(self._fd) is self:
+                self._poller.forget(self._fd)  # else it was closed by somebody else, and the number may be another file's now
             self._sock.close()
+
+    def _lose_descriptor(self) -> None:
+        """A new connection has our number: if we are open, somebody else has closed our socket."""
+        if self._open and self._sock.fileno() != self._fd:
+            self._poller.forget(self._fd)
+            self._fatal(OSError(errno.EBADF, f"the socket of {self!r} was closed by somebody else: close the transport instead"),
+                        "Fatal error: the socket was closed under its transport")  # fmt: skip
 
     def __del__(self) -> None:
         if self._open:
@@ -613,7 +580,7 @@ class TcpTransport(Entry):
         state = " closing" if self._closing else ""
         read = "polling" if self._poller.reader(self._fd) is self else "idle"
         write = "polling" if self._writing else "idle"
-        return f"<{type(self).__name__}{state} fd={self._fd} read={read} write=<{write}, bufsize={self._queued}>>"
+        return f"<{type(self).__name__}{state} fd={self._fd} read={read} write=<{write}, bufsize={self._queue.size}>>"
 
 
 def _as_bytes_like(data: Any) -> Any:

@@ -2,14 +2,17 @@
 cimport cython
 
 cdef class WriteQueue:
-    cdef object pieces
+    cdef object first
+    cdef object more
     cdef readonly Py_ssize_t size
-    cdef Py_ssize_t offset
-    cdef bint open
 
     @cython.locals(length=Py_ssize_t)
     cpdef Py_ssize_t append(self, object data) except -1
-    cdef _join(self, object piece)
+    cpdef object lone(self)
+    @cython.locals(shown=list, total=Py_ssize_t)
+    cpdef list front(self, Py_ssize_t most, Py_ssize_t enough)
+    @cython.locals(run=list, total=Py_ssize_t, length=Py_ssize_t, small=Py_ssize_t, together=Py_ssize_t, joined=Py_ssize_t)
+    cdef _join(self)
     @cython.locals(length=Py_ssize_t)
     cpdef consume(self, Py_ssize_t n)
     cpdef clear(self)

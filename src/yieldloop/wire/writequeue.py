@@ -1,15 +1,16 @@
 """The bytes that a transport was given and the kernel has not taken yet.
 
-What lives here: `WriteQueue`: append pieces, look at them as a list for `sendmsg`/`writev`, drop what was sent.
+What lives here: `WriteQueue`: append pieces, look at them as one system call takes them, drop what was sent.
 What may not: sending; water marks (flow.py); TLS.
 
-Three rules for the editor, each with its reason:
-1. Small pieces are joined as they come, so that a head and a body written in one turn leave in one system call.
+Four rules for the editor, each with its reason:
+1. Small pieces become one when they are looked at, not when they come: a head and a body leave in one plain `send`, and a
+   thousand tiny pieces in one block, for one copy of each byte. `sendmsg` would take a list, but 64 tiny pieces at most.
 2. Big pieces are never copied: an immutable one is kept as it is, and what a partial send leaves of it is a memoryview.
    A mutable one (a bytearray, or a view of anything but bytes) is copied once, at once: the caller may change it, or
    resize it, as soon as `write()` has returned.
-3. What peek() has shown is never touched again: a kernel that sends in the background may still be reading it. So a
-   joined piece that was shown is closed, and the next small piece opens a new one.
+3. What `lone` or `peek` has shown is never changed: a kernel that sends in the background may still be reading it.
+4. The usual cases cost no container: an idle connection has an empty queue, and one piece needs no deque.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 __all__ = ("WriteQueue", "IOV_MAX")
 
-Piece = bytes | bytearray | memoryview
+Piece = bytes | memoryview
 
 
 def _iov_max() -> int:
@@ -37,10 +38,13 @@ IOV_MAX = _iov_max()
 
 # A piece of up to this size is joined with its small neighbours: copying it costs less than a further iovec entry does
 # in the interpreter and in the kernel together.
-SMALL = 4 * 1024
+SMALL = 512
 
-# A joined piece is not grown beyond this, so that a long queue of small writes is not one block of memory that is freed
-# only when its last byte is sent.
+# All that waits becomes one piece if it is no more than this: one `send` is cheaper than a `sendmsg` by about such a copy.
+TOGETHER = 4 * 1024
+
+# A joined piece is not made larger than this, so that a long queue of small writes is not one block of memory that is
+# freed only when its last byte is sent.
 JOINED = 64 * 1024
 
 # peek() stops at this many bytes: a socket's send buffer takes less at once (4 MiB is the kernel's usual maximum, some
@@ -54,13 +58,12 @@ class WriteQueue:
     `size` is the count of bytes not yet consumed. Appending and consuming cost O(1) amortised a piece.
     """
 
-    __slots__ = ("pieces", "size", "offset", "open")
+    __slots__ = ("first", "more", "size")
 
     def __init__(self) -> None:
-        self.pieces: deque[Piece] = deque()  # bytes, or at the end one bytearray that small pieces are joined in; none empty
-        self.size = 0  # lengths of the pieces, less `offset`
-        self.offset = 0  # bytes of the first piece that have been consumed: 0 <= offset < its length, or 0
-        self.open = False  # True while the last piece is small or joined, and peek() has not shown it
+        self.first: Any = None  # the oldest piece, or what a partial send left of it, not empty; None: nothing waits
+        self.more: Any = None  # deque of the pieces after it, not empty, none of them empty; None if there are none
+        self.size = 0  # bytes in all of them
 
     def append(self, data: Any) -> int:
         """Add `data` (bytes-like) at the end; return the queue's new size in bytes.
@@ -71,27 +74,14 @@ class WriteQueue:
         length = len(piece)
         if length == 0:
             return self.size
-        if length > SMALL:
-            self.pieces.append(piece)
-            self.open = False
-        elif self.open:
-            self._join(piece)
+        if self.first is None:
+            self.first = piece
+        elif self.more is None:
+            self.more = deque((piece,))
         else:
-            self.pieces.append(piece)
-            self.open = True
+            self.more.append(piece)
         self.size += length
         return self.size
-
-    def _join(self, piece: Piece) -> None:
-        """Add a small piece to the open last piece, or beside it if that has grown to its full size."""
-        last = self.pieces[-1]
-        if len(last) + len(piece) > JOINED:
-            self.pieces.append(piece)
-            return
-        if type(last) is not bytearray:
-            last = bytearray(last)
-            self.pieces[-1] = last
-        last += piece
 
     def extend(self, pieces: Iterable[Any]) -> int:
         """append() each of an iterable; return the new size. If one of them raises, none of them is added."""
@@ -100,26 +90,59 @@ class WriteQueue:
             self.append(piece)
         return self.size
 
+    def lone(self) -> Any:
+        """All that waits, if it is one piece or small enough to become one: for a plain `send`. Else None, as for nothing."""
+        if self.more is not None:
+            self._join()
+        return self.first if self.more is None else None
+
     def peek(self, most: int = IOV_MAX, enough: int = PEEK_BYTES) -> list[Piece]:
         """Return the front of the queue as a list of bytes-like objects for one sendmsg()/writev(); consume nothing.
 
         At most `most` pieces, and no further one once `enough` bytes are listed. Empty list: nothing waits. What was
         returned stays as it is, whatever is appended or consumed later.
         """
-        shown: list[Piece] = []
-        total = 0
-        skip = self.offset
-        for piece in self.pieces:
-            if len(shown) >= most or total >= enough:
-                return shown
-            total += len(piece) - skip
-            if skip:
-                shown.append(memoryview(piece)[skip:])
-                skip = 0
-            else:
+        return self.front(most, enough)
+
+    def front(self, most: int, enough: int) -> list[Piece]:
+        """`peek` with both limits given."""
+        if self.first is None:
+            return []
+        if self.more is not None:
+            self._join()
+        shown = [self.first]
+        if self.more is not None:
+            total = len(self.first)
+            for piece in self.more:
+                if total >= enough or len(shown) >= most:
+                    break
                 shown.append(piece)
-        self.open = False
+                total += len(piece)
         return shown
+
+    def _join(self) -> None:
+        """Make one piece of the small ones at the front; of all, if they are little together."""
+        more = self.more
+        small = SMALL
+        together = TOGETHER
+        joined = JOINED
+        if self.size <= together:
+            self.first = b"".join((self.first, *more))
+            self.more = None
+            return
+        total = len(self.first)
+        if total > small or len(more[0]) > small:
+            return
+        run = [self.first]
+        while more:
+            length = len(more[0])
+            if length > small or total + length > joined:
+                break
+            total += length
+            run.append(more.popleft())
+        self.first = b"".join(run)
+        if not more:
+            self.more = None
 
     def consume(self, n: int) -> None:
         """Drop `n` bytes from the front: what send() or sendmsg() said it took.
@@ -130,28 +153,29 @@ class WriteQueue:
             raise ValueError(f"cannot consume {n!r} bytes of a queue of {self.size}: pass what send() returned, once")
         self.size -= n
         if self.size == 0:
-            self.clear()
+            self.first = None
+            self.more = None
             return
-        n += self.offset
-        pieces = self.pieces
-        while True:
-            length = len(pieces[0])
-            if n < length:
-                break
+        piece = self.first
+        length = len(piece)
+        while n >= length:
             n -= length
-            pieces.popleft()
-        self.offset = n
+            piece = self.more.popleft()
+            length = len(piece)
+        self.first = memoryview(piece)[n:] if n else piece
+        if self.more is not None and not self.more:
+            self.more = None
 
     def clear(self) -> None:
         """Drop everything."""
-        self.pieces.clear()
+        self.first = None
+        self.more = None
         self.size = 0
-        self.offset = 0
-        self.open = False
 
     def statistics(self) -> dict[str, int]:
         """Return counts for whoever asks: bytes that wait, pieces they are in."""
-        return {"waiting": self.size, "pieces": len(self.pieces)}
+        pieces = 0 if self.first is None else 1 if self.more is None else 1 + len(self.more)
+        return {"waiting": self.size, "pieces": pieces}
 
     def __len__(self) -> int:
         return self.size
@@ -160,7 +184,7 @@ class WriteQueue:
         return self.size != 0
 
     def __repr__(self) -> str:
-        return f"<WriteQueue {self.size} bytes in {len(self.pieces)} pieces>"
+        return f"<WriteQueue {self.size} bytes in {self.statistics()['pieces']} pieces>"
 
 
 def stable(data: Any) -> bytes | memoryview:

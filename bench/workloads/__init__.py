@@ -23,6 +23,7 @@ FILES: dict[str, tuple[str, ...]] = {
     ),
     "memory": ("timer_bytes", "task_bytes"),
     "importing": ("import",),
+    "processes": ("spawn", "spawn_pipes", "pipe_protocol", "pipe_streams"),
     "web": ("uvicorn", "aiohttp"),
 }
 

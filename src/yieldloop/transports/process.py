@@ -128,9 +128,9 @@ class ProcessTransport(asyncio.SubprocessTransport):
         early, self._early = self._early, None
         for method, args in early or ():
             self._call(method, *args)
+        self._try_finish()
         if not waiter.done():
             waiter.set_result(None)
-        self._try_finish()
 
     def _tell(self, method: str, *args: Any) -> None:
         if self._early is not None:

@@ -27,7 +27,7 @@ async def spawn_pipes(aio, meter):
             await process.communicate(BLOCK[:1024])
 
 
-@workload("pipe_protocol", "processes", "1 MiB through a pipe, from a write transport to a protocol", target=1.3)
+@workload("pipe_protocol", "processes", "1 MiB through a pipe, from a write transport to a protocol")
 async def pipe_protocol(aio, meter):
     loop = aio.get_running_loop()
 

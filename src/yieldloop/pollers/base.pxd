@@ -6,6 +6,7 @@ from yieldloop.pollers.wakeup cimport Wakeup
 
 cdef int READ
 cdef int WRITE
+cdef int BORROWED
 cdef long long LONGEST_WAIT
 cdef long _forks
 
@@ -28,6 +29,8 @@ cdef class FdPoller(Poller):
     cpdef object arm_writer(self, int fd, Entry entry)
     cpdef object rearm_reader(self, int fd, Entry entry)
     cpdef object rearm_writer(self, int fd, Entry entry)
+    cpdef object borrow_reader(self, int fd, Entry entry, bint same)
+    cpdef object borrow_writer(self, int fd, Entry entry, bint same)
     cpdef object disarm_reader(self, int fd)
     cpdef object disarm_writer(self, int fd)
     cpdef object rest_reader(self, int fd)
@@ -38,7 +41,7 @@ cdef class FdPoller(Poller):
     cpdef object writer(self, int fd)
 
     @cython.locals(known=bint, old=cython.int, new=cython.int, table=list)
-    cdef object _arm(self, int fd, Entry entry, int side, bint trusted)
+    cdef object _arm(self, int fd, Entry entry, int side, bint trusted, int mark)
     @cython.locals(table=list)
     cdef object _disarm(self, int fd, int side, bint rest)
     cdef int _armed(self, int fd) except -1

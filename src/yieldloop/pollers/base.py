@@ -19,7 +19,10 @@ Descriptors are numbers that get reused, and this is what decides the rules:
    that outlives its descriptor is hard to remove (see `epoll`).
 3. Whoever owns a descriptor and promises to `forget` it before the closing may use `rest_*` and `rearm_*` instead,
    which leave the kernel's registration in place and save both system calls.
-4. The tables grow only after the kernel has accepted the number, so that a nonsense number costs an error and no
+4. Who waits for a program's own file may use `borrow_*` and `rest_*`. The registration is left in place as by rule 3, but
+   marked as *borrowed*: the file may be closed without a word, so it is trusted only by a borrower who knows by other
+   means that this is still the same file, and never by `rearm_*`.
+5. The tables grow only after the kernel has accepted the number, so that a nonsense number costs an error and no
    memory.
 """
 
@@ -31,7 +34,7 @@ from typing import Any
 
 from yieldloop.engine._ring import ReadyQueue
 from yieldloop.engine.polling import Poller
-from yieldloop.pollers.sides import READ, WRITE
+from yieldloop.pollers.sides import BORROWED, READ, WRITE
 from yieldloop.pollers.wakeup import Wakeup
 
 # A sleep is never longer: kernels count time-outs in types of various widths, and a loop that looks up once a day is
@@ -62,7 +65,7 @@ class FdPoller(Poller):
         "_born",  # the value of _forks when it was made: another one means that we are a forked child
         "_dropped",  # descriptors found closed under us
         "_events",  # descriptors found ready
-        "_kernel",  # by descriptor: the sides that the kernel has been told of (0: it does not know the descriptor)
+        "_kernel",  # by descriptor: the sides that the kernel has been told of (0: none), and perhaps BORROWED
         "_open",  # False before the constructor is through, and after close()
         "_polls",
         "_readers",  # by descriptor: the entry armed for reading, or None; all three tables have one length
@@ -101,19 +104,29 @@ class FdPoller(Poller):
         ValueError for a negative number, OSError if the kernel refuses (EBADF: closed; EPERM: a regular file, with
         epoll).
         """
-        return self._arm(fd, entry, READ, False)
+        return self._arm(fd, entry, READ, False, 0)
 
     def arm_writer(self, fd: int, entry: Any) -> Any:
         """As `arm_reader`, for writable."""
-        return self._arm(fd, entry, WRITE, False)
+        return self._arm(fd, entry, WRITE, False, 0)
 
     def rearm_reader(self, fd: int, entry: Any) -> Any:
         """As `arm_reader`, by the owner of *fd*: trusts that it is still the file that `rest_reader` left (rule 3)."""
-        return self._arm(fd, entry, READ, True)
+        return self._arm(fd, entry, READ, True, 0)
 
     def rearm_writer(self, fd: int, entry: Any) -> Any:
         """As `rearm_reader`, for writable."""
-        return self._arm(fd, entry, WRITE, True)
+        return self._arm(fd, entry, WRITE, True, 0)
+
+    def borrow_reader(self, fd: int, entry: Any, same: bool) -> Any:
+        """As `arm_reader`, by one who will `rest_reader` and not promise more. *same*: *fd* is the very file that it was
+        when it was borrowed last, so that a registration of then still holds (rule 4).
+        """
+        return self._arm(fd, entry, READ, same, BORROWED)
+
+    def borrow_writer(self, fd: int, entry: Any, same: bool) -> Any:
+        """As `borrow_reader`, for writable."""
+        return self._arm(fd, entry, WRITE, same, BORROWED)
 
     def disarm_reader(self, fd: int) -> Any:
         """Nobody waits for *fd* to be readable any more. Returns the entry that did, or None."""
@@ -147,22 +160,22 @@ class FdPoller(Poller):
             if self._kernel[fd]:
                 self._retract(fd)
 
-    def _arm(self, fd: int, entry: Any, side: int, trusted: bool) -> Any:
+    def _arm(self, fd: int, entry: Any, side: int, trusted: bool, mark: int) -> Any:
         if entry is None or not self._open or fd < 0 or self._born != _forks:
             self._refuse(fd, entry)
         known = fd < len(self._kernel)
         old = self._kernel[fd] if known else 0
-        if not trusted or not old & side:
+        if not trusted or not old & side or old & BORROWED != mark:
             new = side | (self._armed(fd) if known else 0)
             try:
-                self._set(fd, old, new)
+                self._set(fd, old & ~BORROWED, new)
             except OSError as exc:
                 if known and exc.errno == errno.EBADF:
                     self._drop(fd)  # closed with somebody still armed: they are told now
                 raise self._teach(exc, fd) from None
             if not known:
                 self._grow(fd)
-            self._kernel[fd] = new
+            self._kernel[fd] = new | mark if new == side else new | mark | (old & BORROWED)
         table = self._readers if side == READ else self._writers
         previous = table[fd]
         table[fd] = entry
@@ -197,8 +210,8 @@ class FdPoller(Poller):
         old = self._kernel[fd]
         try:
             if self._born == _forks:  # else the registration is the parent's and not ours to touch
-                self._set(fd, old, armed)
-            self._kernel[fd] = armed
+                self._set(fd, old & ~BORROWED, armed)
+            self._kernel[fd] = armed | (old & BORROWED) if armed else 0
         except OSError:
             self._drop(fd)  # closed under us: if the other side is still armed, its owner is told
 
@@ -219,7 +232,7 @@ class FdPoller(Poller):
             self._ready.push(writer)
         if old:
             try:
-                self._set(fd, old, 0)
+                self._set(fd, old & ~BORROWED, 0)
             except OSError:
                 pass  # the kernel forgot it when it was closed
 

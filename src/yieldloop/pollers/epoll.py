@@ -10,7 +10,7 @@ A descriptor that was closed under us is the one thing that epoll does not repor
 - The registration is gone without a word, and whoever is armed would wait for ever. So a sleep that has been quiet for
   a while is interrupted once for an *audit*: a descriptor that is closed is dropped and its entries are pushed, so that
   their owners run into the error. A loop with work to do never pays for this; one that is idle pays one look at each
-  descriptor, once.
+  descriptor in a sleep.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from yieldloop.engine._leaf import check_signals
 from yieldloop.pollers._epoll import EpollSet
 from yieldloop.pollers.base import FdPoller
-from yieldloop.pollers.sides import STALE
+from yieldloop.pollers.sides import BORROWED, STALE
 
 # How long a sleep has to be quiet before the table is audited, and how much longer for each armed side: an audit looks
 # at a descriptor in less than a microsecond, so this keeps it below some percent of a processor however often it is
@@ -34,7 +34,6 @@ class EpollPoller(FdPoller):
     """The default on Linux. Time-outs in nanoseconds (compiled) or microseconds (interpreted)."""
 
     __slots__ = (
-        "_audited",  # True if nothing has run since the last audit
         "_rebuilds",
         "_set_of",  # the kernel's set; another object after a rebuild
         "_stale",  # True if the last poll met a registration that can only be got rid of by a rebuild
@@ -44,7 +43,6 @@ class EpollPoller(FdPoller):
 
     def __init__(self) -> None:
         FdPoller.__init__(self)
-        self._audited = True
         self._rebuilds = 0
         self._stale = False
         self._set_of: Any = None
@@ -67,7 +65,7 @@ class EpollPoller(FdPoller):
     def poll(self, timeout: int) -> Any:
         """See `Poller.poll`. An audit may end the poll early, and then it has pushed something."""
         timeout = self._begin(timeout)
-        if timeout == 0 or self._audited or 0 < timeout <= QUIET:
+        if 0 <= timeout <= QUIET:
             kernel = self._set_of
             found = kernel.wait(timeout)
         else:
@@ -88,7 +86,6 @@ class EpollPoller(FdPoller):
         if found:
             return found
         check_signals()  # a signal ends a wait early, too, and its handler may want the loop's attention
-        self._audited = True
         if self.audit():
             return 0
         found = kernel.wait(-1 if timeout < 0 else timeout - quiet)
@@ -98,7 +95,6 @@ class EpollPoller(FdPoller):
         """Push what the last wait found."""
         kernel = self._set_of
         bell = self._wakeup.read_fd
-        self._audited = False
         i = 0
         while i < found:
             fd = kernel.fd_at(i)
@@ -123,11 +119,12 @@ class EpollPoller(FdPoller):
         fresh.add(self._wakeup.read_fd, 1)
         for fd in range(len(self._kernel)):
             armed = self._armed(fd)
+            mark = self._kernel[fd] & BORROWED
             self._kernel[fd] = 0
             if armed:
                 try:
                     fresh.add(fd, armed)
-                    self._kernel[fd] = armed
+                    self._kernel[fd] = armed | mark
                 except OSError:
                     self._drop(fd)
 
@@ -135,9 +132,18 @@ class EpollPoller(FdPoller):
         """Drop every armed descriptor that was closed, push its entries, and return how many there were."""
         dropped = self._dropped
         for fd in range(len(self._kernel)):
-            if self._armed(fd) and not _is_open(fd):
+            armed = self._armed(fd)
+            if armed and not (self._renew(fd, armed) if self._kernel[fd] & BORROWED else _is_open(fd)):
                 self._drop(fd)
         return self._dropped - dropped
+
+    def _renew(self, fd: int, armed: int) -> bool:
+        """Register a borrowed descriptor again: another file may have been put in its place (dup2(2)). False if closed."""
+        try:
+            self._set_of.modify(fd, armed)
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
         """See `FdPoller.close`. Only the descriptor of the set is closed: a forked child shares the set with its

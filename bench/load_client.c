@@ -3,7 +3,8 @@
  * Lives here: the fast form of load_client.py (same arguments, same words on the pipes). It may know nothing of HTTP or
  * of echoing beyond "so many bytes come back, and with `echo` they are the bytes sent".
  *
- * usage: load_client PORT CONNECTIONS REPLY_BYTES REQUEST [echo]
+ * usage: load_client WHERE CONNECTIONS REPLY_BYTES REQUEST [echo]
+ * WHERE is a TCP port, udp:PORT or unix:PATH. By UDP a message is one datagram, and one that is lost ends the run.
  * Prints "ready" when all are connected; for each line "N" on standard input exchanges N messages and prints "done".
  */
 #define _GNU_SOURCE
@@ -16,9 +17,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 1 << 16, EVENTS = 256 };
+enum { READ_BYTES = 1 << 16, EVENTS = 256, SILENCE_MS = 20000 };
 
 struct connection {
     int fd;
@@ -35,13 +37,28 @@ static void fail(const char *what) {
     exit(1);
 }
 
-static int connect_to(int port) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+static int connect_to(const char *where) {
+    struct sockaddr_in inet = {.sin_family = AF_INET};
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    struct sockaddr *address = (struct sockaddr *)&inet;
+    socklen_t length = sizeof inet;
+    int kind = SOCK_STREAM, yes = 1;
+    inet.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (strncmp(where, "unix:", 5) == 0) {
+        strncpy(local.sun_path, where + 5, sizeof local.sun_path - 1);
+        address = (struct sockaddr *)&local;
+        length = sizeof local;
+    } else if (strncmp(where, "udp:", 4) == 0) {
+        kind = SOCK_DGRAM;
+        inet.sin_port = htons((unsigned short)atoi(where + 4));
+    } else {
+        inet.sin_port = htons((unsigned short)atoi(where));
+    }
+    int fd = socket(address->sa_family, kind, 0);
+    if (fd < 0 || connect(fd, address, length) < 0)
         fail("connect");
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    if (address->sa_family == AF_INET && kind == SOCK_STREAM)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     return fd;
 }
 
@@ -74,7 +91,11 @@ static void exchange(int poller, struct connection *all, int connections, long t
     for (int i = 0; i < connections && sent < times; i++, sent++)
         ask(&all[i]);
     while (received < times) {
-        int ready = epoll_wait(poller, events, EVENTS, -1);
+        int ready = epoll_wait(poller, events, EVENTS, SILENCE_MS);
+        if (ready == 0) {
+            fprintf(stderr, "load_client: no reply came for %d ms\n", SILENCE_MS);
+            exit(1);
+        }
         for (int i = 0; i < ready; i++) {
             struct connection *c = events[i].data.ptr;
             if (!answer(c))
@@ -90,7 +111,7 @@ static void exchange(int poller, struct connection *all, int connections, long t
 
 int main(int argc, char **argv) {
     if (argc < 5) {
-        fprintf(stderr, "usage: load_client PORT CONNECTIONS REPLY_BYTES REQUEST [echo]\n");
+        fprintf(stderr, "usage: load_client WHERE CONNECTIONS REPLY_BYTES REQUEST [echo]\n");
         return 2;
     }
     int connections = atoi(argv[2]), poller = epoll_create1(0);
@@ -100,7 +121,7 @@ int main(int argc, char **argv) {
     check_echo = argc > 5;
     struct connection *all = calloc((size_t)connections, sizeof *all);
     for (int i = 0; i < connections; i++) {
-        all[i].fd = connect_to(atoi(argv[1]));
+        all[i].fd = connect_to(argv[1]);
         struct epoll_event interest = {.events = EPOLLIN, .data.ptr = &all[i]};
         epoll_ctl(poller, EPOLL_CTL_ADD, all[i].fd, &interest);
     }

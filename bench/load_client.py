@@ -1,6 +1,6 @@
 """The load without a C compiler: same arguments and same words on the pipes as load_client.c, see there.
 
-usage: load_client.py PORT CONNECTIONS REPLY_BYTES REQUEST [echo]
+usage: load_client.py WHERE CONNECTIONS REPLY_BYTES REQUEST [echo]
 Slower than the C form: then the server waits for the client at times, and pays more polls a message.
 """
 
@@ -11,13 +11,26 @@ import socket
 import sys
 
 
-def main(port: int, connections: int, reply_bytes: int, request: bytes, check_echo: bool) -> None:
+def connect_to(where: str) -> socket.socket:
+    """A socket connected to a TCP port, to udp:PORT or to unix:PATH."""
+    kind, _, rest = where.rpartition(":")
+    if kind == "unix":
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        link.connect(rest)
+        return link
+    link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
+    link.connect(("127.0.0.1", int(rest)))
+    if not kind:
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return link
+
+
+def main(where: str, connections: int, reply_bytes: int, request: bytes, check_echo: bool) -> None:
     """Connect, say so, then exchange as many messages as each line of standard input asks for."""
     poller = selectors.DefaultSelector()
     missing: dict[socket.socket, int] = {}
     for _ in range(connections):
-        link = socket.create_connection(("127.0.0.1", port))
-        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        link = connect_to(where)
         poller.register(link, selectors.EVENT_READ)
         missing[link] = 0
     print("ready", flush=True)
@@ -48,4 +61,4 @@ def main(port: int, connections: int, reply_bytes: int, request: bytes, check_ec
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4].encode(), len(sys.argv) > 5)
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4].encode(), len(sys.argv) > 5)

@@ -443,6 +443,20 @@ def test_closed_means_closed(poller, pair):
             call()
 
 
+def test_an_entry_that_forgets_its_fd_when_it_is_deleted_may_be_armed_at_the_close(poller, pair):
+    class Owner(Named):
+        def __del__(self):
+            poller.forget(fd)
+            seen.append(poller.reader(fd))
+
+    seen = []
+    fd = pair[0].fileno()
+    poller.arm_reader(fd, Owner())
+    poller.arm_writer(fd, Owner())
+    poller.close()
+    assert seen == [None, None] and poller.interest == 0
+
+
 # --- waking ----------------------------------------------------------------------------------------------------------
 
 

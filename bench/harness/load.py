@@ -39,12 +39,12 @@ def other_core() -> set[int] | None:
 
 
 class LoadClient:
-    """A client process with its connections. All methods block; call them from a thread, never from the loop's own."""
+    """A client process with its connections, to a TCP port, "udp:PORT" or "unix:PATH". All methods block; call them from a thread, never from the loop's own."""
 
-    def __init__(self, port: int, connections: int, request: bytes, reply_bytes: int, echo: bool = False) -> None:
+    def __init__(self, where: int | str, connections: int, request: bytes, reply_bytes: int, echo: bool = False) -> None:
         program = compile_c("load_client")
         command = [str(program)] if program else [sys.executable, str(HERE / "load_client.py")]
-        command += [str(port), str(connections), str(reply_bytes), request.decode("ascii")] + ["echo"] * echo
+        command += [str(where), str(connections), str(reply_bytes), request.decode("ascii")] + ["echo"] * echo
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
         )

@@ -19,6 +19,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "echo": ("tcp_protocol", "tcp_streams", "tcp_sock"),
     "reading": ("read_exactly", "read_line", "iterate_lines"),
     "threads": ("executor", "literal"),
+    "local": ("udp", "unix_protocol", "unix_streams"),
     "flat": (
         *(f"wake_{n}" for n in ("1e3", "1e4", "1e5", "1e6")),
         *(f"rearm_{n}" for n in ("1e3", "1e4", "1e5", "1e6")),

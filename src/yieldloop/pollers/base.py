@@ -290,9 +290,9 @@ class FdPoller(Poller):
         if self._open:
             self._open = False
             self._wakeup.close()
+            self._kernel.clear()  # first: an entry that is deleted below calls `forget`, and finds that nothing is known
             self._readers.clear()
             self._writers.clear()
-            self._kernel.clear()
             self.interest = 0
 
     # --- errors ------------------------------------------------------------------------------------------------------

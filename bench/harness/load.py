@@ -39,7 +39,10 @@ def other_core() -> set[int] | None:
 
 
 class LoadClient:
-    """A client process with its connections, to a TCP port, "udp:PORT" or "unix:PATH". All methods block; call them from a thread, never from the loop's own."""
+    """A client process with its connections, to a TCP port, "udp:PORT" or "unix:PATH".
+
+    All methods block; call them from a thread, never from the loop's own.
+    """
 
     def __init__(self, where: int | str, connections: int, request: bytes, reply_bytes: int, echo: bool = False) -> None:
         program = compile_c("load_client")

@@ -54,7 +54,8 @@ class DatagramMixin(ResolverMixin):
         waiter = self.create_future()
         transport = self._make_datagram_transport(sock, protocol, address, waiter)
         if self._debug:
-            logger.info("Datagram endpoint local_addr=%r remote_addr=%r created: (%r, %r)", local_addr, remote_addr, transport, protocol)
+            text = "Datagram endpoint local_addr=%r remote_addr=%r created: (%r, %r)"
+            logger.info(text, local_addr, remote_addr, transport, protocol)
         try:
             await waiter
         except BaseException:
@@ -71,7 +72,7 @@ class DatagramMixin(ResolverMixin):
         if hasattr(socket, "AF_UNIX") and family == socket.AF_UNIX:
             for address in (local, remote):
                 if address is not None and not isinstance(address, str):
-                    raise TypeError(f"string is expected: a Unix datagram socket is named by a path or abstract name, not by {address!r}")
+                    raise TypeError(f"string is expected: a path or an abstract name, not {address!r}")
             if local:
                 remove_stale_socket(local)
             return [(family, proto, local, remote)]
@@ -84,7 +85,7 @@ class DatagramMixin(ResolverMixin):
             infos = await self._ensure_resolved(address, family=family, type=socket.SOCK_DGRAM, proto=proto, flags=flags)
             for found_family, _, found_proto, _, found_address in infos:
                 found.setdefault((found_family, found_proto), [None, None])[place] = found_address
-        pairs = [(*key, *pair) for key, pair in found.items() if not (local and pair[0] is None or remote and pair[1] is None)]
+        pairs = [(*key, *pair) for key, pair in found.items() if (pair[0] or not local) and (pair[1] or not remote)]
         if not pairs:
             raise ValueError(f"can not get address information: {local!r} and {remote!r} have no address family in common")
         return pairs

@@ -35,7 +35,8 @@ def name_of(ask: Callable[[], Any]) -> Any:
 # Refused: SO_RXQ_OVFL, a control message with each datagram, which tells the same count later.
 _SO_MEMINFO = 55
 _MEMINFO = struct.Struct("=9I")
-_HAS_MEMINFO = sys.platform == "linux" and os.uname().machine not in ("parisc", "parisc64", "sparc64", "alpha")  # other numbers there
+_OTHER_NUMBERS = ("alpha", "parisc", "parisc64", "sparc", "sparc64")
+_HAS_MEMINFO = sys.platform == "linux" and os.uname().machine not in _OTHER_NUMBERS
 
 
 def receive_drops(sock: Any) -> int | None:

@@ -5,17 +5,17 @@ What may not: how the socket comes about (``loop/datagram.py``), system calls an
 
 The transport is itself the entry that the poller pushes when something has arrived; `SendSide` is the one for "there is room".
 
-**Batches.** Under load one system call fetches up to BATCH datagrams. To the protocol that is the same as one after the other: each
-`datagram_received` may close, abort or pause, and then the rest of the batch is dropped, as the kernel would drop what it still
-has, or kept until `resume_reading`. What the protocol sends meanwhile is held and leaves in one system call too; but never
+**Batches.** Under load one system call fetches up to BATCH datagrams. To the protocol that is the same as one after the other:
+each `datagram_received` may close, abort or pause, and then the rest of the batch is dropped, as the kernel would drop what it
+still has, or kept until `resume_reading`. What the protocol sends meanwhile is held and leaves in one system call too; but never
 longer than HOLD_NS after the batch began, so that a slow callback does not delay the answers of those before it.
 
-**Who is told of errors.** A datagram that the kernel refuses (EMSGSIZE, ENOBUFS, ENETUNREACH) or an ICMP message about an earlier one
-(ECONNREFUSED, on a connected socket) is no end: `error_received`, counted, and on with the next. Only a socket that is no socket any
-more, and an error of the program (an address that is none), end the transport.
+**Who is told of errors.** A datagram that the kernel refuses (EMSGSIZE, ENOBUFS, ENETUNREACH) or an ICMP message about an earlier
+one (ECONNREFUSED, on a connected socket) is no end: `error_received`, counted, and on with the next. Only a socket that is no
+socket any more, and an error of the program (an address that is none), end the transport.
 
-**A queue that cannot be waited for.** When the *receiver* of a Unix datagram has no room, sendto(2) says EAGAIN, and poll(2) says that
-our socket is writable: it is. Asking again at once would be a busy loop until the receiver reads, so that case waits by a timer.
+**A queue that cannot be waited for.** When the *receiver* of a Unix datagram has no room, sendto(2) says EAGAIN, and poll(2) says
+that our socket is writable: it is. Asking again at once would be a busy loop until the receiver reads, so a timer asks.
 
 Contexts: as in ``tcp.py``. Rule for the editor: `forget` before every close of the descriptor; after any call of the protocol
 look at the state again.

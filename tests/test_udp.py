@@ -407,16 +407,14 @@ def test_an_interrupt_in_the_middle_of_a_batch_loses_nothing(our_loop: Any) -> N
             if data == b"3":
                 raise KeyboardInterrupt
 
-    async def start() -> Any:
-        transport, log, where = await bound(Interrupted)
-        (await fill(where, 20)).close()
-        return transport, log
-
     async def rest() -> None:
         await log.until(lambda: len(log.data) == 20)
         await shut(transport)
 
-    transport, log = our_loop.run_until_complete(start())
+    transport, log, where = our_loop.run_until_complete(bound(Interrupted))
+    with peer() as sock:
+        for number in range(20):
+            sock.sendto(b"%d" % number, where)
     with pytest.raises(KeyboardInterrupt):
         our_loop.run_forever()
     assert log.data[-1] == b"3"

@@ -383,7 +383,7 @@ class Wild(Log):
         transport = self.transport
         if roll < 0.5 and not transport.is_closing():
             self.write(self.dice.choice([0, 1, 100, 70_000, 300_000]))
-        elif roll < 0.6 and not self.seen_eof:
+        elif roll < 0.6:
             transport.pause_reading()
         elif roll < 0.7:
             transport.resume_reading()

@@ -711,3 +711,31 @@ def test_in_debug_mode(api: Any) -> None:
         await asyncio.wait_for(told.over, PATIENCE)
 
     api.run(main(), debug=True)
+
+
+def test_a_process_knows_where_it_was_started(ours: Any) -> None:
+    async def main() -> None:
+        proc = await ours.m.create_subprocess_exec("true")
+        site = proc._transport.created_at
+        assert (site.name, site.filename) == ("main", __file__)
+        await proc.wait()
+
+    if ours.name == "module":
+        ours.run(main())
+
+
+def test_the_report_of_what_did_not_end_names_the_children(caplog: pytest.LogCaptureFixture) -> None:
+    held = []
+
+    async def main() -> None:
+        held.append(await yieldloop.create_subprocess_exec("sleep", "1000"))
+        waiting = asyncio.get_running_loop().run_in_executor(None, over.wait)
+        del waiting
+
+    over = threading.Event()
+    try:
+        yieldloop.run(main(), shutdown_timeout=0.05)
+    finally:
+        over.set()
+    assert f"child process {held[0].pid}" in caplog.text and "test_subprocess.py" in caplog.text
+    held[0]._transport.close()

@@ -68,7 +68,7 @@ class Leftovers:
         lines += [f"async generator {agen.__qualname__}{_stand(agen)}" for agen in self.asyncgens]
         lines += [f"server {_safe_repr(server)}" for server in self.servers]
         lines += [f"transport {_safe_repr(transport)}{self._where(transport)}" for transport in self.transports]
-        lines += [f"child process {pid}: {_safe_repr(child)}" for pid, child in self.children]
+        lines += [f"child process {pid}: {_safe_repr(child)}{_made_at(child)}" for pid, child in self.children]
         frames = sys._current_frames()
         lines += [describe_thread(thread, job, frames, thread in self.held) for thread, job in self.threads]
         return "\n".join(lines)
@@ -80,6 +80,11 @@ class Leftovers:
 
 def _plural(kind: str) -> str:
     return "child processes" if kind == "child process" else kind + "s"
+
+
+def _made_at(child: Any) -> str:
+    site = getattr(child, "created_at", None)
+    return "" if site is None else f", made at {site.filename}:{site.lineno} in {site.name}"
 
 
 def _age(task: Any) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 from yieldloop.aio._reader import DEFAULT_LIMIT, StreamReader
 from yieldloop.aio.streams import FlowControlMixin, StreamWriter
 from yieldloop.aio.waiting import gather
+from yieldloop.engine._leaf import skip_globals
 from yieldloop.engine.running import get_running_loop
 
 __all__ = ("create_subprocess_exec", "create_subprocess_shell")
@@ -25,6 +26,8 @@ __all__ = ("create_subprocess_exec", "create_subprocess_shell")
 PIPE = _subprocess.PIPE
 STDOUT = _subprocess.STDOUT
 DEVNULL = _subprocess.DEVNULL
+
+skip_globals(globals())
 
 
 class SubprocessStreamProtocol(FlowControlMixin, _stock.SubprocessStreamProtocol):

@@ -21,9 +21,10 @@ import contextvars
 import signal
 import subprocess
 import warnings
+from traceback import FrameSummary
 from typing import Any
 
-from yieldloop.engine._leaf import skip_globals
+from yieldloop.engine._leaf import program_code, program_lasti, skip_globals
 from yieldloop.engine.core import logger
 from yieldloop.transports.child import Child, chosen_way, watched
 
@@ -92,6 +93,7 @@ class ProcessTransport(asyncio.SubprocessTransport):
         self._finishing = False  # connection_lost is scheduled
         self._exit_waiters: list[Any] = []  # futures of those who wait for the exit code
         self._context = contextvars.copy_context()
+        self._site = (program_code(), program_lasti())  # where it was started: a code object and the instruction in it
         way = chosen_way()
         self._proc = subprocess.Popen(
             args, shell=shell, stdin=stdin, stdout=stdout, stderr=stderr, universal_newlines=False, bufsize=bufsize, **kwargs
@@ -204,6 +206,16 @@ class ProcessTransport(asyncio.SubprocessTransport):
     def get_pid(self) -> Any:
         """The process's number."""
         return self._pid
+
+    @property
+    def created_at(self) -> FrameSummary | None:
+        """Where the process was started: a `traceback.FrameSummary`, or None if no Python code did it."""
+        code, lasti = self._site
+        if code is None:
+            return None
+        lines = [position[0] for position in code.co_positions()]
+        line = lines[lasti // 2] if 0 <= lasti // 2 < len(lines) else None
+        return FrameSummary(code.co_filename, line or code.co_firstlineno, code.co_name, lookup_line=False)
 
     def get_returncode(self) -> int | None:
         """The exit code, minus the signal's number if a signal ended the process, None while it runs."""

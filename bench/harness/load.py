@@ -41,12 +41,15 @@ def other_core() -> set[int] | None:
 class LoadClient:
     """A client process with its connections, to a TCP port, "udp:PORT" or "unix:PATH".
 
-    All methods block; call them from a thread, never from the loop's own.
+    All methods block; call them from a thread, never from the loop's own. With *tls*, what comes back is an echo, and
+    *reply_bytes* says how many times the request makes up the message.
     """
 
-    def __init__(self, where: int | str, connections: int, request: bytes, reply_bytes: int, echo: bool = False) -> None:
-        program = compile_c("load_client")
-        command = [str(program)] if program else [sys.executable, str(HERE / "load_client.py")]
+    def __init__(
+        self, where: int | str, connections: int, request: bytes, reply_bytes: int, echo: bool = False, tls: bool = False
+    ) -> None:
+        program = None if tls else compile_c("load_client")
+        command = [str(program)] if program else [sys.executable, str(HERE / ("tls_client.py" if tls else "load_client.py"))]
         command += [str(where), str(connections), str(reply_bytes), request.decode("ascii")] + ["echo"] * echo
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1

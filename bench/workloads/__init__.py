@@ -20,6 +20,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "reading": ("read_exactly", "read_line", "iterate_lines"),
     "threads": ("executor", "literal"),
     "local": ("udp", "unix_protocol", "unix_streams"),
+    "tls": ("tls_protocol", "tls_streams", "tls_bulk", "tls_idle_bytes"),
     "flat": (
         *(f"wake_{n}" for n in ("1e3", "1e4", "1e5", "1e6")),
         *(f"rearm_{n}" for n in ("1e3", "1e4", "1e5", "1e6")),

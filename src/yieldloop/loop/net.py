@@ -1,8 +1,7 @@
 """Connections and servers: from an address to a transport.
 
 What lives here: who is connected to whom, in which order addresses are tried, which socket options are set, what happens when
-nothing can be accepted. What may not: bytes (``transports/``), names (``resolver``), TLS itself (the standard library's
-`SSLProtocol` over our transport).
+nothing can be accepted. What may not: bytes and TLS (``transports/``), names (``resolver``).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import errno
 import os
 import socket
 import sys
-from asyncio import sslproto, trsock
+from asyncio import trsock
 from asyncio.base_events import _check_ssl_socket  # type: ignore[attr-defined]
 from typing import Any
 
@@ -23,7 +22,9 @@ from yieldloop.engine.core import logger
 from yieldloop.loop.connecting import interleave_families, one_error, race
 from yieldloop.loop.resolver import ResolverMixin
 from yieldloop.loop.server import Server
+from yieldloop.loop.starttls import take_read_ahead
 from yieldloop.transports.tcp import TcpTransport
+from yieldloop.transports.tls import make_tls
 
 skip_globals(globals())
 
@@ -46,12 +47,11 @@ class NetMixin(ResolverMixin):
         server_hostname: Any = None, extra: Any = None, server: Any = None, ssl_handshake_timeout: Any = None,
         ssl_shutdown_timeout: Any = None, context: Any = None,
     ) -> Any:  # fmt: skip
-        tls = sslproto.SSLProtocol(
-            self, protocol, sslcontext, waiter, server_side, server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout,
-        )  # fmt: skip
-        self._make_socket_transport(sock, tls, extra=extra, server=server, context=context)
-        return tls._app_transport
+        layer, transport = make_tls(
+            self, protocol, sslcontext, waiter, server_side, server_hostname, False, ssl_handshake_timeout, ssl_shutdown_timeout, context
+        )
+        self._make_socket_transport(sock, layer, extra=extra, server=server, context=context)
+        return transport
 
     async def _transport_for(
         self, sock: Any, protocol_factory: Any, ssl: Any, server_hostname: Any, server_side: bool, handshake: Any, shutdown: Any
@@ -182,13 +182,14 @@ class NetMixin(ResolverMixin):
         if not getattr(transport, "_start_tls_compatible", False):
             raise TypeError(f"transport {transport!r} is not supported by start_tls()")
         waiter = self.create_future()
-        tls = sslproto.SSLProtocol(
-            self, protocol, sslcontext, waiter, server_side, server_hostname, call_connection_made=False,
-            ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout,
-        )  # fmt: skip
+        layer, above = make_tls(
+            self, protocol, sslcontext, waiter, server_side, server_hostname, True, ssl_handshake_timeout, ssl_shutdown_timeout
+        )
         transport.pause_reading()  # not one byte of the handshake may reach the old protocol
-        transport.set_protocol(tls)
-        made = self.call_soon(tls.connection_made, transport)
+        transport.set_protocol(layer)
+        if server_side:  # the client's hello may have come with its wish for TLS (cpython 142352)
+            layer.preload(take_read_ahead(protocol))
+        made = self.call_soon(layer.connection_made, transport)
         resumed = self.call_soon(transport.resume_reading)
         try:
             await waiter
@@ -197,7 +198,7 @@ class NetMixin(ResolverMixin):
             made.cancel()
             resumed.cancel()
             raise
-        return tls._app_transport
+        return above
 
     # --- serving -------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,5 @@
 cpdef object recv_bytes(object sock, int fd)
+cpdef object recv_view(object sock, int fd)
 cpdef Py_ssize_t recv_into(object sock, int fd, object buffer) except? -2
 cpdef Py_ssize_t send_bytes(object sock, int fd, object data) except? -2
 cpdef Py_ssize_t send_pieces(object sock, int fd, object pieces) except? -2

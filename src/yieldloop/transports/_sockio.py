@@ -16,6 +16,7 @@ import socket
 from typing import Any
 
 RECEIVE = 256 * 1024  # bytes asked for at once; the twin keeps one buffer of that size a process and copies what came
+VIEW = 64 * 1024  # bytes: what a `recv_view` takes at most
 MOST_PIECES = min(64, os.sysconf("SC_IOV_MAX") if "SC_IOV_MAX" in getattr(os, "sysconf_names", ()) else 16)
 AGAIN = -1  # the call would have blocked
 
@@ -26,6 +27,16 @@ def recv_bytes(sock: Any, fd: int) -> bytes | None:
     """What has arrived (at most RECEIVE bytes), b"" at the end of the stream, None if there is nothing now. OSError."""
     try:
         return sock.recv(RECEIVE)  # type: ignore[no-any-return]
+    except (BlockingIOError, InterruptedError):
+        return None
+
+
+def recv_view(sock: Any, fd: int) -> Any:
+    """As `recv_bytes`, but at most VIEW bytes, and what is returned (bytes-like) may be overwritten by the next call in this process:
+    for who copies it at once.
+    """
+    try:
+        return sock.recv(VIEW)
     except (BlockingIOError, InterruptedError):
         return None
 

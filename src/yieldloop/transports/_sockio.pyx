@@ -17,6 +17,7 @@ cdef extern from *:
     #define MSG_NOSIGNAL 0
     #endif
     #define YL_RECEIVE (256 * 1024)
+    #define YL_VIEW (64 * 1024)
     #define YL_MOST_PIECES 64
     #define YL_AGAIN (-1)
     #define YL_ERROR (-2)
@@ -38,6 +39,7 @@ cdef extern from *:
 
     static Py_ssize_t yl_recv(int fd, char *into, Py_ssize_t room) { return yl_answer(recv(fd, into, (size_t)room, 0)); }
     static Py_ssize_t yl_recv_shared(int fd) { return yl_answer(recv(fd, yl_buffer, YL_RECEIVE, 0)); }
+    static Py_ssize_t yl_recv_some(int fd, Py_ssize_t room) { return yl_answer(recv(fd, yl_buffer, (size_t)room, 0)); }
     static char *yl_shared(void) { return yl_buffer; }
 
     static Py_ssize_t yl_send(int fd, const char *from, Py_ssize_t n) {
@@ -71,16 +73,21 @@ cdef extern from *:
         YL_AGAIN
         YL_MOST_PIECES
         YL_RECEIVE
+        YL_VIEW
     ctypedef struct PyObject:
         pass
     Py_ssize_t yl_recv(int fd, char *into, Py_ssize_t room) except -2
     Py_ssize_t yl_recv_shared(int fd) except -2
+    Py_ssize_t yl_recv_some(int fd, Py_ssize_t room) except -2
+    object PyMemoryView_FromMemory(char *start, Py_ssize_t size, int flags)
+    int PyBUF_READ
     char *yl_shared()
     Py_ssize_t yl_send(int fd, const char *source, Py_ssize_t n) except -2
     Py_ssize_t yl_send_views(int fd, Py_buffer *views, int count) except -2
     object yl_tell(PyObject *context, PyObject *protocol, PyObject *method, PyObject *what)
 
 RECEIVE = YL_RECEIVE
+VIEW = YL_VIEW
 MOST_PIECES = YL_MOST_PIECES
 AGAIN = YL_AGAIN
 
@@ -90,6 +97,15 @@ cpdef object recv_bytes(object sock, int fd):
     if n < 0:
         return None
     return PyBytes_FromStringAndSize(yl_shared(), n)
+
+
+cpdef object recv_view(object sock, int fd):
+    cdef Py_ssize_t n = yl_recv_some(fd, YL_VIEW)
+    if n < 0:
+        return None
+    if n <= 4096:  # a memoryview costs as much as copying that
+        return PyBytes_FromStringAndSize(yl_shared(), n)
+    return PyMemoryView_FromMemory(yl_shared(), n, PyBUF_READ)
 
 
 cpdef Py_ssize_t recv_into(object sock, int fd, object buffer) except? -2:

@@ -3,12 +3,16 @@ cimport cython
 from yieldloop.engine._leaf cimport Entry, copy_context
 from yieldloop.engine.core cimport Core
 from yieldloop.pollers.base cimport FdPoller
-from yieldloop.transports._sockio cimport recv_bytes, recv_into, send_bytes, send_pieces, tell, tell_of
+from yieldloop.transports._sockio cimport recv_bytes, recv_into, recv_view, send_bytes, send_pieces, tell, tell_of
 from yieldloop.wire.flow cimport Flow
 from yieldloop.wire.writequeue cimport WriteQueue
 
 cdef Py_ssize_t HOLD, LOST_WRITES
 cdef object _BufferedProtocol
+
+
+cdef class Above(Entry):
+    cpdef object take(self, object data)
 
 
 cdef class WriteSide(Entry):
@@ -18,6 +22,7 @@ cdef class WriteSide(Entry):
 
 
 cdef class TcpTransport(Entry):
+    cdef Above _above
     cdef bint _asked
     cdef bint _buffered
     cdef bint _closing
@@ -49,6 +54,7 @@ cdef class TcpTransport(Entry):
     cdef object _arm(self)
     @cython.locals(count=Py_ssize_t)
     cdef object _receive_into(self)
+    cdef object _receive_above(self)
     cdef object _tell_of(self, str method, object what)
     @cython.locals(keep_open=bint)
     cdef object _end_of_stream(self)

@@ -33,7 +33,7 @@ from typing import Any
 
 from yieldloop.engine._leaf import Entry, copy_context
 from yieldloop.engine.core import logger
-from yieldloop.transports._sockio import MOST_PIECES, recv_bytes, recv_into, send_bytes, send_pieces, tell, tell_of
+from yieldloop.transports._sockio import MOST_PIECES, recv_bytes, recv_into, recv_view, send_bytes, send_pieces, tell, tell_of
 from yieldloop.transports.options import name_of, set_nodelay
 from yieldloop.wire.flow import PAUSE, Flow
 from yieldloop.wire.writequeue import PEEK_BYTES, WriteQueue
@@ -43,6 +43,16 @@ MOST_BYTES = PEEK_BYTES  # of one system call
 LOST_WRITES = 5  # writes after the connection was lost that pass in silence, as in the standard library
 
 _BufferedProtocol = asyncio.BufferedProtocol
+
+
+class Above(Entry):
+    """A protocol of the house that takes what comes without a context or a look-up: the layer of TLS."""
+
+    __slots__ = ()
+
+    def take(self, data: Any) -> None:
+        """*data* (bytes-like, not empty) has come; it is overwritten as soon as this returns. Reports its own failures."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what take() does")
 
 
 class WriteSide(Entry):
@@ -72,6 +82,7 @@ class TcpTransport(Entry):
 
     __slots__ = (
         "__weakref__",
+        "_above",  # the protocol if it is an `Above`, else None
         "_asked",  # our `after` will be called when the present entry is over
         "_buffered",  # the protocol is a BufferedProtocol
         "_closing",  # close() or abort() was called, or an error: nothing is read any more
@@ -162,6 +173,9 @@ class TcpTransport(Entry):
     def _receive(self) -> None:
         if self._closing or self._paused:
             return
+        if self._above is not None:
+            self._receive_above()
+            return
         if self._buffered:
             self._receive_into()
             return
@@ -176,6 +190,19 @@ class TcpTransport(Entry):
             self._end_of_stream()
             return
         self._tell_of("data_received", data)
+
+    def _receive_above(self) -> None:
+        try:
+            data = recv_view(self._sock, self._fd)
+        except OSError as exc:
+            self._fatal(exc, "Fatal read error on socket transport")
+            return
+        if data is None:
+            return
+        if not len(data):
+            self._end_of_stream()
+            return
+        self._above.take(data)
 
     def _receive_into(self) -> None:
         try:
@@ -544,6 +571,7 @@ class TcpTransport(Entry):
 
     def _take_protocol(self, protocol: Any) -> None:
         self._protocol = protocol
+        self._above: Any = protocol if isinstance(protocol, Above) else None
         self._buffered = isinstance(protocol, _BufferedProtocol)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:

@@ -1,0 +1,89 @@
+cimport cython
+
+from yieldloop.engine._leaf cimport copy_context
+from yieldloop.engine.core cimport Core
+from yieldloop.transports._sockio cimport tell, tell_of
+from yieldloop.transports.tcp cimport Above, TcpTransport
+from yieldloop.wire.flow cimport Flow
+from yieldloop.wire.tls cimport TlsMachine
+from yieldloop.wire.writequeue cimport WriteQueue
+
+cdef Py_ssize_t HOLD, CHUNK, LOST_WRITES, PIECES
+cdef str WAITING, HANDSHAKE, OPEN, FLUSHING, CLOSING, CLOSED
+cdef str SHAKEN, DATA, EOF, DONE, ERROR, WANT
+cdef object _Protocol, _BufferedProtocol
+cdef str _FATAL
+
+
+cdef class TlsLayer(Above):
+    cdef bint _asked
+    cdef bint _buffered
+    cdef object _context
+    cdef bint _eof_told
+    cdef public object _face
+    cdef object _handshake_timeout
+    cdef Flow _flow
+    cdef Py_ssize_t _hold
+    cdef bint _holding
+    cdef readonly Core _loop
+    cdef readonly object _lower
+    cdef bint _lower_paused
+    cdef TlsMachine _machine
+    cdef bint _made
+    cdef readonly bint _paused
+    cdef readonly object _protocol
+    cdef WriteQueue _queue
+    cdef double _shaking_since
+    cdef object _shutdown_timeout
+    cdef object _sslcontext
+    cdef readonly str _state
+    cdef TcpTransport _tcp
+    cdef object _timer
+    cdef object _waiter
+    cdef Py_ssize_t _writes_lost
+    cdef object __weakref__
+
+    cpdef object _take_protocol(self, object protocol)
+    cpdef object take(self, object data)
+    cdef object _pump(self)
+    @cython.locals(machine=TlsMachine, event=str)
+    cdef object _hand_out(self)
+    cdef object _release(self)
+    cdef bint _tell(self, str method, object what) except -1
+    @cython.locals(count=Py_ssize_t)
+    cdef bint _read_into_protocol(self) except -1
+    @cython.locals(count=Py_ssize_t)
+    cdef object _copy_to_protocol(self, object data)
+    cdef object _shaken(self)
+    cdef object _peer_closed(self)
+    cdef object _failed(self, object exc)
+    cpdef object write(self, object data)
+    cpdef object write_all(self, list pieces)
+    cdef object _leave_now_or_later(self)
+    cdef int after(self) except -1
+    @cython.locals(taken=Py_ssize_t, queue=WriteQueue)
+    cdef object _flush(self)
+    @cython.locals(data=bytes)
+    cdef object _send(self)
+    cdef object _count_lost_write(self)
+    cpdef object set_marks(self, object high, object low)
+    cpdef tuple marks(self)
+    cpdef Py_ssize_t waiting(self) except -1
+    cpdef bint protocol_paused(self) except -1
+    cdef object _check_flow(self)
+    cdef object _tell_flow(self, str method)
+    cpdef object close(self)
+    cdef object _finish_writing(self)
+    cdef object _close_lower(self)
+    cpdef object abort(self, object exc)
+    cdef object _send_held(self)
+    cdef object _force_lower(self, object exc)
+    cdef object _end(self)
+    cdef object _stop_timer(self)
+    cdef object _fatal(self, object exc, str message)
+    cdef object _report(self, str message, object exc)
+    cdef object _wake(self, object exc)
+
+
+cdef object _seconds(str name, object given, object default)
+cdef object _default_context(bint server_side, object server_hostname)

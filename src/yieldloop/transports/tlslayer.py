@@ -191,6 +191,7 @@ class TlsLayer(Above):
         self._end()
         self._lower = None
         self._tcp = None
+        self._face = None  # no circle is left: contexts and certificates go with the last reference of the program
         if shaking or self._waiter is not None:
             self._wake(exc if exc is not None else ConnectionAbortedError("the connection was closed during the TLS handshake"))
         protocol = self._protocol
@@ -366,6 +367,7 @@ class TlsLayer(Above):
                 self._loop._call_after(self)
         elif not self._holding:
             self._flush()
+            self._check_flow()
 
     def after(self) -> None:
         """The entry in which something was written is over."""

@@ -368,18 +368,23 @@ class TlsMachine:
         """Say that we send nothing more (close_notify). Then `state` is ``closed`` if the peer has said so too."""
         if self.state is not OPEN and self.state is not PEER_CLOSED:
             return
-        if self._cut:
+        if self._cut and self._later is not ERROR:
             self.state = CLOSED
             return
+        # OpenSSL looks for the peer's close_notify at once, and takes unread data for an error that it does not forget.
+        while self._later is None and self._readable():
+            if self._read_record() is None:
+                break
         self.state = CLOSING
+        if self._later is ERROR:
+            return
+        self._later = None
         try:
             self.ssl_object.unwrap()
         except _Again:
             return
         except ssl.SSLError as exc:
-            # OpenSSL looked for the peer's close_notify at once and found data: it is dropped by and by.
-            if exc.reason != "APPLICATION_DATA_AFTER_CLOSE_NOTIFY":
-                self._failed(exc)
+            self._failed(exc)
             return
         self.state = CLOSED
 

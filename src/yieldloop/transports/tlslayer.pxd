@@ -56,6 +56,7 @@ cdef class TlsLayer(Above):
     cdef object _copy_to_protocol(self, object data)
     cdef object _shaken(self)
     cdef object _peer_closed(self)
+    cdef object _tell_eof(self)
     cdef object _failed(self, object exc)
     cpdef object write(self, object data)
     cpdef object write_all(self, list pieces)

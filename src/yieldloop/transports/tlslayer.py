@@ -246,10 +246,8 @@ class TlsLayer(Above):
                     self._tell("data_received", data)
             elif event is SHAKEN:
                 self._shaken()
-            elif event is EOF:
+            elif event is EOF or event is DONE:
                 self._peer_closed()
-            elif event is DONE:
-                self._close_lower()
             else:
                 self._failed(machine.error)
 
@@ -317,18 +315,25 @@ class TlsLayer(Above):
 
     def _peer_closed(self) -> None:
         """The peer's close_notify or the end of its stream: TLS has no half-closed connection here, so we close too."""
-        if self._made and not self._eof_told and self._state is OPEN:
-            self._eof_told = True
-            try:
-                keep_open = tell(self._context, self._protocol, "eof_received")
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as exc:
-                self._fatal(exc, "Error calling eof_received()")
-                return
-            if keep_open:
-                logger.warning("returning true from eof_received() has no effect when using ssl")
-        self.close()
+        self._tell_eof()
+        if self._state is CLOSING:
+            self._close_lower()
+        else:
+            self.close()
+
+    def _tell_eof(self) -> None:
+        if not self._made or self._eof_told:
+            return
+        self._eof_told = True
+        try:
+            keep_open = tell(self._context, self._protocol, "eof_received")
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._fatal(exc, "Error calling eof_received()")
+            return
+        if keep_open:
+            logger.warning("returning true from eof_received() has no effect when using ssl")
 
     def _failed(self, exc: BaseException) -> None:
         """The machine cannot go on."""

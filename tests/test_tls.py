@@ -416,7 +416,7 @@ def test_start_tls_refuses_what_it_cannot_use(api):
         loop = asyncio.get_running_loop()
         async with Meeting(ssl=None) as meeting:
             transport, protocol = await loop.create_connection(Log, LOCAL, meeting.port)
-            with pytest.raises(TypeError, match="sslcontext is expected to be an instance of ssl.SSLContext"):
+            with pytest.raises(TypeError, match="sslcontext is expected to be an instance of"):
                 await loop.start_tls(transport, protocol, None)
             with pytest.raises(TypeError, match="is not supported by start_tls"):
                 await loop.start_tls(object(), protocol, client_context())
@@ -566,7 +566,7 @@ def test_timeouts_are_positive(ours, name, seconds):  # stock leaves the socket 
 def test_a_peer_that_never_answers_the_hello(api):
     async def main():
         async with Silent() as peer:
-            with pytest.raises(ConnectionAbortedError, match="SSL handshake is taking longer than 0.05 seconds: aborting"):
+            with pytest.raises(ConnectionAbortedError, match=r"SSL handshake is taking longer than 0\.05 seconds: aborting"):
                 await asyncio.get_running_loop().create_connection(
                     Log, LOCAL, peer.port, ssl=client_context(), server_hostname=NAME, ssl_handshake_timeout=0.05
                 )

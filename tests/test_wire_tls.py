@@ -137,7 +137,7 @@ def test_a_conversation_of_two_machines(data):
     client, server = pair(data.draw(st.sampled_from(VERSIONS)))
     sent = {id(client): b"", id(server): b""}
     for _ in range(data.draw(st.integers(0, 12))):
-        one, other = data.draw(st.permutations([client, server]))
+        one = data.draw(st.sampled_from([client, server]))
         message = data.draw(st.binary(max_size=2000))
         if message:
             one.machine.write(message)
@@ -154,7 +154,7 @@ def test_garbage_never_passes_for_data_and_never_raises(junk, place, sizes):
     if place == "handshake":
         server = Side(TlsMachine(server_context(), True))
     else:
-        client, server = pair()
+        server = pair()[1]
     if place == "closing":
         server.machine.close()
     server.hear(junk, sizes)
@@ -286,7 +286,7 @@ def test_walking_over_records_finds_the_first_that_is_not_all_there(lengths, cut
     assert walk(memoryview(data), 0, -1) == walk(data, 0, -1)
 
 
-@pytest.mark.parametrize("header", [b"GET /", b"\x17\x02\x00\x00\x01", b"\x17\x03\x03\x00\x00", b"\x17\x03\x03\xff\xff", b"\x13\x03\x03\x00\x01"])
+@pytest.mark.parametrize("header", [b"GET /", b"\x17\x02\0\0\1", b"\x17\3\3\0\0", b"\x17\3\3\xff\xff", b"\x13\3\3\0\1"])
 def test_what_is_no_record_is_seen(header):
     good = b"\x17\x03\x03\x00\x01?"
     assert walk(good + header, 0, -1) == -1 - len(good)

@@ -7,8 +7,6 @@ the handshake.
 from __future__ import annotations
 
 import ssl
-import tempfile
-from pathlib import Path
 
 from harness import load
 from harness.spec import workload

@@ -48,8 +48,9 @@ class NetMixin(ResolverMixin):
         ssl_shutdown_timeout: Any = None, context: Any = None,
     ) -> Any:  # fmt: skip
         layer, transport = make_tls(
-            self, protocol, sslcontext, waiter, server_side, server_hostname, False, ssl_handshake_timeout, ssl_shutdown_timeout, context
-        )
+            self, protocol, sslcontext, waiter, server_side, server_hostname, False,
+            ssl_handshake_timeout, ssl_shutdown_timeout, context,
+        )  # fmt: skip
         self._make_socket_transport(sock, layer, extra=extra, server=server, context=context)
         return transport
 

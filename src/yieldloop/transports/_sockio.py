@@ -32,8 +32,8 @@ def recv_bytes(sock: Any, fd: int) -> bytes | None:
 
 
 def recv_view(sock: Any, fd: int) -> Any:
-    """As `recv_bytes`, but at most VIEW bytes, and what is returned (bytes-like) may be overwritten by the next call in this process:
-    for who copies it at once.
+    """As `recv_bytes`, but at most VIEW bytes, and what is returned (bytes-like) may be overwritten by the next call in this
+    process: for who copies it at once.
     """
     try:
         return sock.recv(VIEW)

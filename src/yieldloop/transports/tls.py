@@ -13,7 +13,7 @@ from typing import Any
 from yieldloop.transports.tlslayer import HIGH, TlsLayer
 from yieldloop.wire.flow import water_marks
 
-_FALLBACK = constants._SendfileMode.FALLBACK  # type: ignore[attr-defined]  # a file has to be encrypted, so the kernel cannot send it
+_FALLBACK = constants._SendfileMode.FALLBACK  # a file has to be encrypted, so the kernel cannot send it
 _Transport = asyncio.Transport
 
 
@@ -56,7 +56,7 @@ class TlsTransport:
 
     def write_eof(self) -> None:
         """NotImplementedError: see the class."""
-        raise NotImplementedError("TLS cannot close one direction alone: use close(), or say in your own protocol that you are through")
+        raise NotImplementedError("TLS cannot close one direction alone: use close(), or agree on an end in your protocol")
 
     def can_write_eof(self) -> bool:
         """False."""
@@ -72,15 +72,15 @@ class TlsTransport:
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """(low, high) in bytes."""
-        return self._layer.marks()  # type: ignore[no-any-return]
+        return self._layer.marks()
 
     def get_write_buffer_size(self) -> int:
         """Bytes written and not encrypted yet: the transport below is full, or the present step is not over."""
-        return self._layer.waiting()  # type: ignore[no-any-return]
+        return self._layer.waiting()
 
     @property
     def _protocol_paused(self) -> bool:  # the fallback of loop.sendfile asks
-        return self._layer.protocol_paused()  # type: ignore[no-any-return]
+        return self._layer.protocol_paused()
 
     # --- reading -------------------------------------------------------------------------------------------------------
 
@@ -139,7 +139,7 @@ class TlsTransport:
         self._layer._take_protocol(protocol)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """``sslcontext``; after the handshake ``ssl_object``, ``peercert``, ``cipher``, ``compression``; else what is below says."""
+        """``sslcontext``; after the handshake ``ssl_object``, ``peercert``, ``cipher``, ``compression``; the rest is asked below."""
         return self._layer.extra_info(name, default)
 
     @property
@@ -156,7 +156,7 @@ class TlsTransport:
 
     def statistics(self) -> dict[str, Any]:
         """The layer's state, and the bytes that wait."""
-        return self._layer.statistics()  # type: ignore[no-any-return]
+        return self._layer.statistics()
 
     def __repr__(self) -> str:
         return f"<TlsTransport {self._layer._state} over {self._layer._lower!r}>"

@@ -231,9 +231,8 @@ class TlsLayer(Above):
     def _hand_out(self) -> None:
         machine = self._machine
         while not (self._paused and self._state is OPEN):
-            if self._buffered and self._state is OPEN and machine.readable():
-                if self._read_into_protocol():
-                    continue
+            if self._buffered and self._state is OPEN and machine.readable() and self._read_into_protocol():
+                continue
             event = machine.next_event()
             if event is WANT or self._state is CLOSED:
                 return

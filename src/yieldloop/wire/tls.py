@@ -204,11 +204,11 @@ class TlsMachine:
 
     def pending(self) -> int:
         """The number of bytes that wait to be sent."""
-        return self._outgoing.pending  # type: ignore[no-any-return]
+        return self._outgoing.pending
 
     def take(self) -> bytes:
         """What is to be sent to the peer now; b"" if nothing. An alert that explains a failure is among it."""
-        return self._outgoing.read()  # type: ignore[no-any-return]
+        return self._outgoing.read()
 
     # --- events --------------------------------------------------------------------------------------------------------
 
@@ -360,7 +360,7 @@ class TlsMachine:
         if self.state is not OPEN and self.state is not PEER_CLOSED:
             raise ValueError(f"nothing can be encrypted while the TLS connection is {self.state}")
         try:
-            return self._raw.write(data)  # type: ignore[no-any-return]
+            return self._raw.write(data)
         except _Again:
             return 0
 

@@ -139,7 +139,7 @@ class TlsTransport:
         self._layer._take_protocol(protocol)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """``sslcontext``; after the handshake ``ssl_object``, ``peercert``, ``cipher``, ``compression``; the rest is asked below."""
+        """``sslcontext``; after the handshake ``ssl_object``, ``peercert``, ``cipher``, ``compression``; else what is below."""
         return self._layer.extra_info(name, default)
 
     @property

@@ -360,7 +360,7 @@ class TlsMachine:
         if self.state is not OPEN and self.state is not PEER_CLOSED:
             raise ValueError(f"nothing can be encrypted while the TLS connection is {self.state}")
         try:
-            return self._raw.write(data)
+            return self._raw.write(data)  # type: ignore[no-any-return]
         except _Again:
             return 0
 

@@ -359,6 +359,25 @@ def test_tls_over_a_pair_of_unix_sockets(api):
     api.run(main())
 
 
+def test_a_unix_server_and_its_client(api, tmp_path):
+    async def main():
+        m, path = api.m, str(tmp_path / "socket")
+
+        async def serve(reader, writer):
+            writer.write(await reader.readexactly(100_000))
+            writer.close()
+
+        server = await m.start_unix_server(serve, path, ssl=server_context())
+        reader, writer = await m.open_unix_connection(path, ssl=client_context(), server_hostname=NAME)
+        writer.write(pieces(100_000)[:100_000])
+        assert await reader.read() == pieces(100_000)[:100_000]
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+
+    api.run(main())
+
+
 def test_head_and_body_leave_as_one_record_in_one_piece(ours):
     class Page(Log):
         def data_received(self, data):
@@ -634,6 +653,21 @@ def test_a_peer_that_never_says_goodbye(api):
             server.transport.close()
             await server.lost()
             assert isinstance(server.error, TimeoutError) and str(server.error) == "SSL shutdown timed out"
+            await peer.close()
+
+    api.run(main())
+
+
+def test_a_peer_that_reads_nothing_does_not_keep_us_from_closing(api):
+    async def main():
+        async with Meeting(ssl_shutdown_timeout=0.05) as meeting:
+            peer = await ByHand.to(meeting.port)
+            peer.writer.transport.pause_reading()
+            server = await meeting.first()
+            server.transport.write(pieces(16_000_000))
+            server.transport.close()
+            await server.lost()
+            assert server.events[-1] == "lost" and isinstance(server.error, TimeoutError)
             await peer.close()
 
     api.run(main())

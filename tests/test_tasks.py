@@ -332,6 +332,46 @@ def test_an_exception_nobody_retrieves_is_reported_with_the_creation_site(ours: 
     assert site.filename == __file__ and "the line to be named" in site.line
 
 
+def test_an_exception_nobody_can_retrieve_any_more_is_reported_at_once(api: Api) -> None:
+    async def main(make: Any) -> list[str]:
+        reports: list[str] = []
+        api.m.get_running_loop().set_exception_handler(lambda loop, context: reports.append(context["message"]))
+
+        async def fails() -> None:
+            raise ZeroDivisionError("nobody looks")
+
+        make(fails())
+        await api.m.sleep(0)
+        return reports
+
+    gc.disable()  # nothing may hold the task in a circle that only the collector opens
+    try:
+        for make in (asyncio.Task, api.m.Task):
+            assert api.run(main(make)) == ["Task exception was never retrieved"]
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("kind", ["future", "task"])
+def test_a_subclass_that_forgot_the_constructor_is_told_so(kind: str) -> None:
+    base: Any = yieldloop.Future if kind == "future" else yieldloop.Task
+
+    class Forgetful(base):
+        def __init__(self) -> None:
+            pass
+
+    made = Forgetful()
+    assert not made.done() and not made.cancelled()
+    for call in (made.result, made.exception):
+        with pytest.raises(asyncio.InvalidStateError):
+            call()
+    for call in (made.get_loop, made.cancel, made.__await__, lambda: made.add_done_callback(print)):
+        with pytest.raises(RuntimeError, match="is not initialized"):
+            call()
+    with pytest.raises(AttributeError, match="unheard_of"):
+        made.unheard_of
+
+
 def test_eager_tasks_run_at_once_and_may_end_before_they_are_returned(ours: Api) -> None:
     async def main() -> None:
         loop = ours.m.get_running_loop()

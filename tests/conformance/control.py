@@ -32,7 +32,8 @@ def has_file(name):
 
 def cache_path(name):
     """Return where the control of file `name` is kept: new interpreter or new test text, new place."""
-    digest = hashlib.sha256(f"{FORMAT} {sys.executable} {sys.version}".encode())
+    binary = os.path.realpath(sys.executable)  # an environment's Python is the interpreter that it was made from
+    digest = hashlib.sha256(f"{FORMAT} {binary} {sys.version}".encode())
     for part in (name, "utils", "functional"):
         with open(os.path.join(tests_folder(), part + ".py"), "rb") as source:
             digest.update(source.read())

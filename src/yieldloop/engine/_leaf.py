@@ -17,7 +17,7 @@ import sys
 import time
 import warnings
 from asyncio import format_helpers
-from types import CodeType
+from types import CodeType, MemberDescriptorType
 from typing import Any
 
 PENDING = sys.intern("PENDING")
@@ -66,6 +66,12 @@ class Promise(Entry):
         "_state",  # 'PENDING' | 'CANCELLED' | 'FINISHED'
     )
 
+    def __getattr__(self, name: str) -> Any:
+        """In C a field that nobody has set is None; so it is here, and a subclass that forgot ``super().__init__()`` is told."""
+        if isinstance(getattr(type(self), name, None), MemberDescriptorType):
+            return None
+        return object.__getattribute__(self, name)  # raises what was raised before, about the name that was asked for
+
 
 def iter_send(coro: Any, value: Any) -> Any:
     """Resume *coro* once with *value*. Returns what it yields, or an `Outcome` if it ended. Raises nothing of its own."""
@@ -97,11 +103,15 @@ def _without_this_frame(exc: BaseException) -> BaseException:
 def run_in_context(context: contextvars.Context, entry: Entry) -> None:
     """``entry.step()`` inside *context*. RuntimeError if the context is entered already."""
     context.run(entry.step)
+    del entry  # a traceback holds our frame by the program's: it shall not hold the task by ours
 
 
 def call_in_context(context: contextvars.Context, callback: Any, args: tuple[Any, ...]) -> Any:
     """``callback(*args)`` inside *context*."""
-    return context.run(callback, *args)
+    try:
+        return context.run(callback, *args)
+    finally:
+        del callback, args  # as in `run_in_context`
 
 
 copy_context = contextvars.copy_context

@@ -75,6 +75,7 @@ class Handle(DueTimer):
     def run(self) -> None:
         if not self._cancelled:
             call_in_context(self._context, self._callback, self._args)
+        del self  # a traceback that outlives the callback holds this frame: not what the callback held as well
 
     def _run(self) -> None:
         """Call the callback now; what it raises goes to the loop's exception handler."""

@@ -226,6 +226,7 @@ class Task(Future):
         if core._probe is not None:
             core.emit("task_stepped", self)
         run_in_context(self._context, self)
+        del self  # interpreted, the traceback of the coroutine's error holds this frame: not the task as well
 
     def _run_on_other_loop(self) -> None:
         """A step on a loop that is not ours: it calls, inside our context, what it takes for a callback."""
@@ -272,6 +273,7 @@ class Task(Future):
             self._finish(got)
         else:
             self._park(got)
+        del self  # as in run()
 
     def _error_of(self, waited: Any) -> Any:
         """What the future we waited for raises, to be thrown into the coroutine; None if it has a result."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import errno
+import fcntl
 import logging
 import os
 import random
@@ -424,6 +426,49 @@ def test_nonsense_signals_are_refused(our_loop: Any) -> None:
         our_loop.add_signal_handler(-1, print)
     with pytest.raises(RuntimeError, match="cannot be caught"):
         our_loop.add_signal_handler(signal.SIGKILL, print)
+
+
+def test_a_wakeup_descriptor_that_its_owner_has_closed_is_replaced(ours: Api) -> None:
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    listening = fcntl.fcntl(writing.fileno(), fcntl.F_DUPFD, 500)  # a number that the loop will not be given
+    signal.set_wakeup_fd(listening)
+    reading.close()
+    writing.close()
+    os.close(listening)
+    assert ours.run(ours.m.sleep(0, "ran")) == "ran"
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_what_the_system_says_against_a_signal_handler_is_told(our_loop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(number: int) -> Any:
+        def signal_call(*args: Any) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return signal_call
+
+    our_loop.add_signal_handler(signal.SIGUSR1, print)
+    with monkeypatch.context() as patch:
+        patch.setattr(signal, "signal", refuse(errno.EINVAL))  # what the kernel answers for SIGKILL and SIGSTOP
+        with pytest.raises(RuntimeError, match="cannot be caught"):
+            our_loop.add_signal_handler(signal.SIGUSR2, print)
+        patch.setattr(signal, "signal", refuse(errno.EFAULT))
+        with pytest.raises(OSError, match="Bad address"):
+            our_loop.add_signal_handler(signal.SIGUSR2, print)
+        with pytest.raises(OSError, match="Bad address"):
+            our_loop.remove_signal_handler(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+
+
+def test_a_loop_closed_while_the_interpreter_ends_leaves_the_signals_alone(loop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop.add_signal_handler(signal.SIGUSR1, print)
+    handler = signal.getsignal(signal.SIGUSR1)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "is_finalizing", lambda: True)
+        with pytest.warns(ResourceWarning, match="skipping signal handlers removal"):
+            loop.close()
+    assert signal.getsignal(signal.SIGUSR1) is handler
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
 
 
 def test_ctrl_c_cancels_the_main_task_and_becomes_keyboard_interrupt(api: Api) -> None:

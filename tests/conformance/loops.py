@@ -8,15 +8,16 @@ which they override too. So BaseEventLoop here is our whole loop on a poller tha
 """
 
 import yieldloop
-from yieldloop.engine.polling import Poller
+from yieldloop.pollers.base import FdPoller
 
 SelectorEventLoop = yieldloop.EventLoop
 
 
-class NeverWaits(Poller):
+class NeverWaits(FdPoller):
     """Each poll is over at once and nothing is ready; there is nobody to wake."""
 
-    wake_fd = -1  # signals need no wake-up where nothing sleeps
+    def _set(self, fd, old, new):
+        pass
 
     def poll(self, timeout):
         pass

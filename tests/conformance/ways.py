@@ -19,6 +19,8 @@ PATCHED = {
                                 "yieldloop.engine.tasks:logger", "yieldloop.engine.loop:logger",
                                 "yieldloop.engine.handles:logger", "yieldloop.loop.base:logger"),
     ("base_events", "socket"): ("yieldloop.loop.net:socket",),
+    ("unix_events", "signal"): ("yieldloop.loop.signals:signal",),
+    ("unix_events", "sys"): ("yieldloop.loop.signals:sys",),
     ("coroutines", "_is_debug_mode"): ("yieldloop.loop.base:_debug_by_default",),
 }
 

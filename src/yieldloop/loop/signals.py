@@ -9,8 +9,11 @@ main thread. ``_thread.interrupt_main()``, which marks a signal without sending 
 
 from __future__ import annotations
 
+import errno
 import signal
+import sys
 import threading
+import warnings
 from typing import Any
 
 from yieldloop.engine._leaf import skip_globals
@@ -37,14 +40,17 @@ class SignalMixin(BaseLoop):
         if before == -1 or self._signal_handlers:
             self._wakeup_fd_before = before
         else:  # somebody else listens: leave it to them unless we have handlers to serve
-            signal.set_wakeup_fd(before)
+            try:
+                signal.set_wakeup_fd(before)
+            except (OSError, ValueError):  # closed by its owner, who has not told: nobody listens
+                self._wakeup_fd_before = -1
 
     def _end_run(self) -> None:
         if self._wakeup_fd_before is not None:
             if threading.current_thread() is threading.main_thread():
                 try:
                     signal.set_wakeup_fd(self._wakeup_fd_before)
-                except ValueError:  # closed by its owner meanwhile
+                except (OSError, ValueError):  # closed by its owner meanwhile
                     signal.set_wakeup_fd(-1)
             self._wakeup_fd_before = None
         super()._end_run()
@@ -52,8 +58,8 @@ class SignalMixin(BaseLoop):
     def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:  # type: ignore[override]
         """Call ``callback(*args)`` by the loop when *sig* arrives. Main thread only.
 
-        TypeError if *sig* is no integer or *callback* a coroutine, ValueError for an unknown signal or outside the main
-        thread (as RuntimeError), RuntimeError for a signal that cannot be caught.
+        TypeError if *sig* is no integer or *callback* a coroutine, ValueError for an unknown signal, RuntimeError outside
+        the main thread and for a signal that cannot be caught, OSError if the system refuses for another reason.
         """
         if iscoroutine(callback) or iscoroutinefunction(callback):
             raise TypeError(
@@ -76,7 +82,7 @@ class SignalMixin(BaseLoop):
                 del self._signal_handlers[sig]
             else:
                 self._signal_handlers[sig] = before
-            raise RuntimeError(f"sig {sig} cannot be caught") from exc
+            raise _refusal(sig, exc)
         if self.is_running() and self._wakeup_fd_before is None:
             self._wakeup_fd_before = signal.set_wakeup_fd(self._poller.wake_fd, warn_on_full_buffer=False)
 
@@ -102,7 +108,7 @@ class SignalMixin(BaseLoop):
         try:
             signal.signal(sig, default)
         except OSError as exc:
-            raise RuntimeError(f"sig {sig} cannot be caught") from exc
+            raise _refusal(sig, exc)
         return True
 
     def _check_signal(self, sig: int) -> None:
@@ -112,8 +118,25 @@ class SignalMixin(BaseLoop):
             raise ValueError(f"invalid signal number {sig}")
 
     def _release(self) -> None:
-        if threading.current_thread() is threading.main_thread():
+        if sys.is_finalizing():  # the interpreter is being taken down: what a handler would need may be gone already
+            if self._signal_handlers:
+                warnings.warn(
+                    f"{self!r} is closed while the interpreter finalizes, skipping signal handlers removal: close it before",
+                    ResourceWarning,
+                    stacklevel=3,
+                    source=self,
+                )
+        elif threading.current_thread() is threading.main_thread():
             for sig in list(self._signal_handlers):
                 self.remove_signal_handler(sig)
         self._signal_handlers.clear()
         super()._release()
+
+
+def _refusal(sig: int, exc: BaseException) -> BaseException:
+    """What to raise when the system refuses to change the handler of *sig*: EINVAL says that nobody may (SIGKILL, SIGSTOP)."""
+    if isinstance(exc, OSError) and exc.errno != errno.EINVAL:
+        return exc
+    refusal = RuntimeError(f"sig {sig} cannot be caught")
+    refusal.__cause__ = exc
+    return refusal

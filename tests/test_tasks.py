@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import sys
@@ -218,7 +219,9 @@ def test_a_marked_generator_is_a_coroutine_and_mixes_with_native_ones(ours: Api)
         loop.call_soon(again.set_result, 10)
         return first + (yield from inner(again))
 
-    assert yieldloop.iscoroutinefunction(outer)
+    deprecated = pytest.deprecated_call() if sys.version_info >= (3, 14) else contextlib.nullcontext()
+    with deprecated:
+        assert yieldloop.iscoroutinefunction(outer)
 
     async def main() -> None:
         assert await outer() == 12
@@ -406,6 +409,30 @@ def test_the_eager_factory_makes_every_task_eager(ours: Api) -> None:
         assert task.done() and task.result() == "before the first step"
 
     ours.run(main())
+
+
+def test_a_task_factory_is_passed_what_this_pythons_own_loop_would_pass(api: Api) -> None:
+    async def main() -> list[Any]:
+        loop = api.m.get_running_loop()
+        passed: list[Any] = []
+
+        def factory(loop: Any, coro: Any, **keywords: Any) -> Any:
+            passed.append(sorted(keywords))
+            return api.m.Task(coro, loop=loop, **keywords)
+
+        loop.set_task_factory(factory)
+        context = contextvars.copy_context()
+        named = loop.create_task(api.m.sleep(0), name="given")
+        await asyncio.gather(loop.create_task(api.m.sleep(0)), named, loop.create_task(api.m.sleep(0), context=context))
+        assert named.get_name() == "given"
+        loop.set_task_factory(None)  # the end of the run makes tasks too
+        return passed
+
+    if sys.version_info[:3] == (3, 13, 3):
+        expected = [["context", "name"]] * 3
+    else:
+        expected = [["name"] if sys.version_info >= (3, 14) else [], [], ["context"]]
+    assert api.run(main()) == expected
 
 
 def test_names_are_numbered_and_can_be_given(api: Api) -> None:

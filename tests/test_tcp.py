@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import errno
+import gc
 import socket
 import struct
 from typing import Any
@@ -551,6 +552,28 @@ def test_failed_connects_say_why(api: Any) -> None:
             await loop.create_connection(Log, LOCAL, port, local_addr=("192.0.2.1", 0))
 
     api.run(main())
+
+
+def test_the_error_of_a_failed_connect_is_held_by_no_circle(ours: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.create_server((LOCAL, 0)) as listener:
+            port = listener.getsockname()[1]
+        for extra in ({}, {"happy_eyeballs_delay": 0.01}, {"local_addr": ("192.0.2.1", 0)}):
+            try:
+                await loop.create_connection(Log, LOCAL, port, **extra)  # type: ignore[arg-type]
+            except OSError:
+                pass
+
+    gc.collect()
+    before = {id(found) for found in gc.get_objects() if isinstance(found, OSError)}
+    gc.disable()
+    try:
+        ours.run(main())
+        left = [found for found in gc.get_objects() if isinstance(found, OSError) and id(found) not in before]
+    finally:
+        gc.enable()
+    assert left == []
 
 
 def test_happy_eyeballs_takes_the_address_that_answers(ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from yieldloop.aio import *  # noqa: E402
 from yieldloop.engine.futures import Future, isfuture  # type: ignore[assignment]  # noqa: E402
 from yieldloop.engine.handles import Handle, TimerHandle  # type: ignore[assignment]  # noqa: E402
 from yieldloop.engine.probe import Probe  # noqa: E402
-from yieldloop.engine.tasks import (  # type: ignore[assignment,no-redef]  # noqa: E402
+from yieldloop.engine.tasks import (  # type: ignore[assignment]  # noqa: E402
     Task,
     all_tasks,
     coroutine,
@@ -30,7 +30,6 @@ from yieldloop.engine.tasks import (  # type: ignore[assignment,no-redef]  # noq
     current_task,
     eager_task_factory,
     iscoroutine,
-    iscoroutinefunction,
 )
 from yieldloop.loop import EventLoop, new_event_loop  # noqa: E402
 from yieldloop.loop.server import Server  # type: ignore[assignment]  # noqa: E402

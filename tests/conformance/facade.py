@@ -34,6 +34,18 @@ TWINS = ("_Py", "_C", "_py_", "_c_")
 KEPT = ("__", "_facade_")
 
 
+# Registries of which a Python keeps two, the one that asyncio uses and one for its pure-Python twin: ours is the one in use.
+REGISTRIES = ("all_tasks", "current_task", "enter_task", "leave_task", "register_task", "swap_current_task", "unregister_task")
+
+
+def untwinned(name):
+    """Return what a name like `_PyTask` or `_c_all_tasks` is a twin of, or *name* itself."""
+    for prefix in TWINS:
+        if name.startswith(prefix):
+            return name.removeprefix(prefix)
+    return name
+
+
 class Facade(types.ModuleType):
     """One module of asyncio as the tests see it."""
 
@@ -99,10 +111,9 @@ class House:
 
     def meaning(self, stock, name):
         """Return the public name that `name` in `stock` stands for if that is ours, else None."""
-        for prefix in TWINS:
-            plain = name.removeprefix(prefix)
-            if plain != name and plain in self.public and hasattr(stock, name):
-                return plain
+        plain = untwinned(name)
+        if plain != name and plain in self.public and hasattr(stock, name):
+            return plain
         if name not in self.public or name == "BaseEventLoop":
             return None
         if stock is self.root or name in vars(stock):
@@ -121,6 +132,9 @@ class House:
         if found is not None:
             return found
         found = getattr(stock, name)
+        shared = untwinned(name)
+        if shared != name and shared in REGISTRIES:
+            return getattr(stock, shared, None) or getattr(stock, "_" + shared)
         if isinstance(found, types.ModuleType):
             return self.facades.get(id(found), found)
         return found

@@ -81,7 +81,7 @@ def run_one(options, baseline, lists):
     if options.match:
         demanded = [test for test in demanded if options.match in test]
     left_for_next = set() if options.next_issue else {test for test in demanded if lists.next_issue(test)}
-    wanted = [test for test in demanded if test not in left_for_next]
+    wanted = [test for test in demanded if test not in left_for_next and lists.meets_us(test, options.way)]
     results = run_file(options, only=wanted) if wanted else {}
     retry_failures(results, [test for test in wanted if not lists.reason(test, options.way)], options)
     return verdict.judge(options.file, options.way, demanded, left_for_next, results, lists)

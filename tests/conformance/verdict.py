@@ -21,6 +21,7 @@ class Entry:
     reason: str
     way: str = "both"
     python: str = ""  # "" or ">=3.14" or "<3.12"
+    run: bool = True  # False: the test meets no code of ours, so its outcome would say nothing, and it is not run
     used: int = 0
 
     def holds(self, test, way):
@@ -66,6 +67,10 @@ class Lists:
                 entry.used += 1
                 return entry.reason
         return ""
+
+    def meets_us(self, test, way):
+        """False for a listed test that would not touch yieldloop at all."""
+        return all(entry.run for entry in self.internals if entry.holds(test, way))
 
     def next_issue(self, test):
         """True when `test` is about I/O that is not served yet."""
@@ -167,6 +172,11 @@ def report(rows, lists, options):
     dead = [entry for entry in lists.internals if whole and entry.holds_here() and not entry.used]
     for entry in dead:
         print(f"stale: internals.toml names {entry.tests}, which no demanded test of this Python matches")
+    for way in sorted({row.way for row in rows}):
+        mine = [row for row in rows if row.way == way]
+        print(f"way {way}: {sum(row.passed for row in mine)} passed, "
+              f"{sum(len(row.failed) + len(row.stale) for row in mine)} failed, {sum(len(row.listed) for row in mine)} listed"
+              + (f", {sum(row.next_issue for row in mine)} next issue" if any(row.next_issue for row in mine) else ""))
     passed = sum(row.passed for row in rows)
     failed = sum(len(row.failed) + len(row.stale) for row in rows) + len(dead)
     skipped = sum(len(row.listed) + row.next_issue for row in rows)

@@ -7,11 +7,14 @@ several things (`waiting`), and how a task works (`engine.tasks`).
 from __future__ import annotations
 
 import inspect
+import sys
 import types
+import warnings
 from asyncio import events as _events
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar, overload
 
+from yieldloop.engine import tasks as _tasks
 from yieldloop.engine._leaf import skip_globals
 from yieldloop.engine.futures import Future, isfuture, loop_of
 from yieldloop.engine.running import current_loop
@@ -19,7 +22,7 @@ from yieldloop.engine.sleeping import sleep
 from yieldloop.engine.tasks import Task, iscoroutine
 from yieldloop.errors import not_awaitable
 
-__all__ = ("create_task", "ensure_future", "sleep")
+__all__ = ("create_task", "ensure_future", "iscoroutinefunction", "sleep")
 
 _T = TypeVar("_T")
 _get_running_loop = _events.get_running_loop
@@ -116,3 +119,17 @@ def as_coroutine(awaitable: Any) -> Any:
 
 async def _await(awaitable: Any) -> Any:
     return await awaitable
+
+
+def iscoroutinefunction(func: Any) -> bool:
+    """True for a function that returns a coroutine when called: ``async def``, or marked with `coroutine`.
+
+    From Python 3.14 on the standard library's warns that it is deprecated, and so does this one there.
+    """
+    if sys.version_info >= (3, 14):
+        warnings.warn(
+            "asyncio.iscoroutinefunction() is deprecated since Python 3.14 and will go in 3.16; call inspect.iscoroutinefunction()",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+    return _tasks.iscoroutinefunction(func)

@@ -18,7 +18,7 @@ import time
 import warnings
 from asyncio import format_helpers
 from types import CodeType, MemberDescriptorType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 PENDING = sys.intern("PENDING")
 FINISHED = sys.intern("FINISHED")
@@ -66,11 +66,13 @@ class Promise(Entry):
         "_state",  # 'PENDING' | 'CANCELLED' | 'FINISHED'
     )
 
-    def __getattr__(self, name: str) -> Any:
-        """In C a field that nobody has set is None; so it is here, and a subclass that forgot ``super().__init__()`` is told."""
-        if isinstance(getattr(type(self), name, None), MemberDescriptorType):
-            return None
-        return object.__getattribute__(self, name)  # raises what was raised before, about the name that was asked for
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """In C a field that nobody has set is None; so it is here: a subclass that forgot ``super().__init__()`` is told."""
+            if isinstance(getattr(type(self), name, None), MemberDescriptorType):
+                return None
+            return object.__getattribute__(self, name)  # raises what was raised before, about the name that was asked for
 
 
 def iter_send(coro: Any, value: Any) -> Any:

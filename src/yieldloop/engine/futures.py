@@ -116,8 +116,8 @@ class Future(Waiter):
 
     @property
     def _callbacks(self) -> list[Any] | None:
-        """Who will be told, in the standard library's form: a list of (callback, context), or None if it was never used."""
-        return [_as_callback(entry) for entry in self._entries()]
+        """Who will be told, in the standard library's form: a list of (callback, context), or None if there is nobody."""
+        return [_as_callback(entry) for entry in self._entries()] or None
 
     def _entries(self) -> list[Any]:
         """Who will be told, oldest first."""

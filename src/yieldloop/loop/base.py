@@ -31,7 +31,12 @@ skip_globals(globals())
 
 _report_by_logging = _StockLoop.default_exception_handler  # the texts that log watchers know
 
-NAME_BEFORE_START = sys.version_info >= (3, 13, 3)  # from then on a task factory gets every keyword, the name included
+# What a task factory is passed depends on the Python. Up to 3.13 it is a context if there is one, and the name is set afterwards;
+# from 3.14 on it is what the caller gave, the name too. 3.13.3 passed both always, which 3.13.4 took back (cpython 133745), but it
+# goes on to pass other keywords.
+NAME_TO_FACTORY = sys.version_info >= (3, 14)
+ALWAYS_BOTH = sys.version_info[:3] == (3, 13, 3)
+OTHERS_TO_FACTORY = sys.version_info >= (3, 13, 3)
 
 
 def _debug_by_default() -> bool:
@@ -284,17 +289,17 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
 
     def _task_by_factory(self, coro: Any, name: Any, context: Any, eager_start: Any) -> Any:
         factory = self._task_factory
-        keywords = {} if context is None else {"context": context}
-        everything = NAME_BEFORE_START or getattr(factory, "_takes_all_keywords", False)
-        if everything:
-            if name is not None or sys.version_info >= (3, 13, 3):
-                keywords["name"] = name
-            if sys.version_info >= (3, 13, 3):
-                keywords["context"] = context
-        if eager_start is not None and (sys.version_info >= (3, 14) or getattr(factory, "_takes_all_keywords", False)):
+        everything = getattr(factory, "_takes_all_keywords", False)
+        named = everything or NAME_TO_FACTORY or ALWAYS_BOTH
+        keywords = {}
+        if context is not None or ALWAYS_BOTH:
+            keywords["context"] = context
+        if named and (name is not None or ALWAYS_BOTH):
+            keywords["name"] = name
+        if eager_start is not None and (everything or OTHERS_TO_FACTORY):
             keywords["eager_start"] = eager_start
         task = factory(self, coro, **keywords)
-        if name is not None and not everything and hasattr(task, "set_name"):
+        if name is not None and not named and hasattr(task, "set_name"):
             task.set_name(name)
         return task
 

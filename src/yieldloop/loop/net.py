@@ -159,6 +159,8 @@ class NetMixin(ResolverMixin):
             if sock is not None:
                 sock.close()
             raise
+        finally:
+            del errors  # the traceback of each of them holds this frame
 
     async def connect_accepted_socket(
         self, protocol_factory: Any, sock: Any, *, ssl: Any = None, ssl_handshake_timeout: Any = None,
@@ -447,4 +449,7 @@ def _bind_local(sock: Any, family: int, local_infos: Any, errors: list[BaseExcep
             if last is not None:
                 errors.append(last)
             last = OSError(exc.errno, f"error while attempting to bind on address {address!r}: {str(exc).lower()}")
-    raise last or OSError(f"no matching local address with family={family!r} found")
+    try:
+        raise last or OSError(f"no matching local address with family={family!r} found")
+    finally:
+        del last, errors  # the traceback holds this frame

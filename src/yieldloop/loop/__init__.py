@@ -34,6 +34,7 @@ class EventLoop(ChildrenMixin, SockMixin, UnixMixin, DatagramMixin, FdMixin, Sig
         elif poller is None or isinstance(poller, str):
             poller = new_poller(poller)
         self._transports = TransportTable()
+        self._accept_pauses: dict[Any, Any] = {}  # by listening socket: the timer after which accepting goes on
         super().__init__(poller, clock)
 
     def set_debug(self, enabled: bool) -> None:

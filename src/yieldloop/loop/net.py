@@ -30,6 +30,15 @@ skip_globals(globals())
 
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # of accept(2): it will not help to ask again at once
 ACCEPT_PAUSE = 1.0  # s; then others may have closed something
+# accept(2) on Linux hands on what the network had for the connection that it would have returned: that one is gone, no more.
+GONE = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ECONNABORTED", "ENETDOWN", "EPROTO", "ENOPROTOOPT", "EHOSTDOWN", "ENONET", "EHOSTUNREACH", "EOPNOTSUPP", "ENETUNREACH",
+        "EPERM",  # a firewall's rule
+    )
+    if hasattr(errno, name)
+)  # fmt: skip
 
 
 class NetMixin(ResolverMixin):
@@ -326,6 +335,9 @@ class NetMixin(ResolverMixin):
             self._add_reader(sock, self._accept, *args, contextvars.copy_context() if context is None else context)
 
     def _stop_serving(self, sock: Any) -> None:
+        pause = self._accept_pauses.pop(sock, None)
+        if pause is not None:
+            pause.cancel()
         if sock.fileno() >= 0:
             self._poller.forget(sock.fileno())
         sock.close()
@@ -340,23 +352,25 @@ class NetMixin(ResolverMixin):
                 conn, address = sock.accept()
             except (BlockingIOError, InterruptedError):
                 return
-            except ConnectionAbortedError:
-                continue  # gone while it stood in the queue
             except OSError as exc:
-                if exc.errno not in NO_ROOM:
-                    raise
+                if exc.errno in GONE or isinstance(exc, ConnectionAbortedError):
+                    continue
                 self._pause_accepting(exc, (factory, sock, sslcontext, server, backlog, handshake, shutdown, context))
                 return
             conn.setblocking(False)
             context.copy().run(self._take, factory, conn, address, sslcontext, server, handshake, shutdown)
 
     def _pause_accepting(self, exc: OSError, args: Any) -> None:
+        """No room, or something that asking again at once will not change either (EBADF, EINVAL): ask again later."""
         sock = args[1]
-        self.call_exception_handler(
-            {"message": "socket.accept() out of system resource", "exception": exc, "socket": trsock.TransportSocket(sock)}
-        )
+        text = "socket.accept() out of system resource" if exc.errno in NO_ROOM else "socket.accept() failed; it is tried again"
         self._remove_reader(sock)
-        self.call_later(ACCEPT_PAUSE, self._start_serving, *args)
+        self._accept_pauses[sock] = self.call_later(ACCEPT_PAUSE, self._go_on_accepting, sock, args)
+        self.call_exception_handler({"message": text, "exception": exc, "socket": trsock.TransportSocket(sock)})
+
+    def _go_on_accepting(self, sock: Any, args: Any) -> None:
+        del self._accept_pauses[sock]
+        self._start_serving(*args)
 
     def _take(self, factory: Any, conn: Any, address: Any, sslcontext: Any, server: Any, handshake: Any, shutdown: Any) -> None:
         """A connection came in. Runs in a context of its own, which becomes the connection's."""

@@ -17,7 +17,7 @@ from typing import Any
 
 RECEIVE = 256 * 1024  # bytes asked for at once; the twin keeps one buffer of that size a process and copies what came
 VIEW = 64 * 1024  # bytes: what a `recv_view` takes at most
-MOST_PIECES = min(64, os.sysconf("SC_IOV_MAX") if "SC_IOV_MAX" in getattr(os, "sysconf_names", ()) else 16)
+MOST_PIECES = min(256, os.sysconf("SC_IOV_MAX") if "SC_IOV_MAX" in getattr(os, "sysconf_names", ()) else 16)
 AGAIN = -1  # the call would have blocked
 
 _sendmsg = hasattr(socket.socket, "sendmsg")

@@ -18,7 +18,7 @@ cdef extern from *:
     #endif
     #define YL_RECEIVE (256 * 1024)
     #define YL_VIEW (64 * 1024)
-    #define YL_MOST_PIECES 64
+    #define YL_MOST_PIECES 256
     #define YL_AGAIN (-1)
     #define YL_ERROR (-2)
 

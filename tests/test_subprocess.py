@@ -681,6 +681,21 @@ def test_without_pidfd_a_thread_waits(ours: Any, monkeypatch: pytest.MonkeyPatch
     assert child.has_pidfd()
 
 
+def test_the_waiting_thread_leaves_the_status_to_the_loop(ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        proc = await ours.m.create_subprocess_exec("sleep", "1000")
+        waiting = next(thread for thread in threading.enumerate() if thread.name == f"yieldloop-waits-for-{proc.pid}")
+        proc.kill()
+        waiting.join(PATIENCE)
+        assert not waiting.is_alive() and proc.returncode is None  # it has seen the end, and the loop had no turn yet
+        os.waitid(os.P_PID, proc.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)  # the number is still the child's
+        proc.kill()
+        assert await proc.wait() == -signal.SIGKILL
+
+    monkeypatch.setenv(child.SWITCH, "thread")
+    ours.run(main())
+
+
 def test_without_waitid_the_thread_looks_again_and_again(ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         proc = await ours.m.create_subprocess_exec("sleep", "1000")

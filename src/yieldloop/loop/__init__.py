@@ -11,8 +11,8 @@ from yieldloop.engine._leaf import skip_globals
 from yieldloop.loop.children import ChildrenMixin
 from yieldloop.loop.datagram import DatagramMixin
 from yieldloop.loop.fds import FdMixin
+from yieldloop.loop.sendfile import SendfileMixin
 from yieldloop.loop.signals import SignalMixin
-from yieldloop.loop.sock import SockMixin
 from yieldloop.loop.table import TransportTable
 from yieldloop.loop.unix import UnixMixin
 from yieldloop.pollers import from_selector, new_poller
@@ -20,7 +20,7 @@ from yieldloop.pollers import from_selector, new_poller
 skip_globals(globals())
 
 
-class EventLoop(ChildrenMixin, SockMixin, UnixMixin, DatagramMixin, FdMixin, SignalMixin):  # type: ignore[misc]
+class EventLoop(ChildrenMixin, SendfileMixin, UnixMixin, DatagramMixin, FdMixin, SignalMixin):  # type: ignore[misc]
     """An `asyncio.AbstractEventLoop` on the engine.
 
     *poller* is ``"epoll"``, ``"poll"``, ``"select"``, ``"kqueue"``, a poller object, or a `selectors` object of the same kernel

@@ -29,13 +29,14 @@ import errno
 import socket
 import warnings
 from asyncio import trsock
+from asyncio.constants import _SendfileMode
 from typing import Any
 
 from yieldloop.engine._leaf import Entry, copy_context
 from yieldloop.engine.core import logger
 from yieldloop.transports._sockio import MOST_PIECES, recv_bytes, recv_into, recv_view, send_bytes, send_pieces, tell, tell_of
 from yieldloop.transports.options import name_of, set_nodelay
-from yieldloop.wire.flow import PAUSE, Flow
+from yieldloop.wire.flow import PAUSE, PAUSED, Flow
 from yieldloop.wire.writequeue import PEEK_BYTES, WriteQueue
 
 HOLD = 64 * 1024  # bytes: more are not held back during a step or callback but sent at once
@@ -107,6 +108,7 @@ class TcpTransport(Entry):
     )
 
     _start_tls_compatible = True
+    _sendfile_compatible = _SendfileMode.TRY_NATIVE
 
     def __init__(
         self, loop: Any, sock: Any, protocol: Any, waiter: Any = None, extra: Any = None, server: Any = None, context: Any = None
@@ -423,6 +425,29 @@ class TcpTransport(Entry):
         """True: TCP can half-close."""
         return True
 
+    # What `loop.sendfile` needs: an empty queue, and to hear of the end of the connection.
+
+    def _make_empty_waiter(self) -> Any:
+        """A future that is resolved when everything is sent. Nobody may write until `_reset_empty_waiter`."""
+        if self._empty_waiter is not None:
+            raise RuntimeError("Empty waiter is already set")
+        self._empty_waiter = waiter = self._loop.create_future()
+        if self._queue.size == 0:
+            waiter.set_result(None)
+        else:
+            self._send_held()
+        return waiter
+
+    def _watch_end(self) -> Any:
+        """A future that fails when the connection ends, in the empty waiter's place."""
+        self._empty_waiter = self._loop.create_future()
+        return self._empty_waiter
+
+    def _reset_empty_waiter(self) -> None:
+        self._empty_waiter = None
+        if self._closing and self._queue.size == 0 and self._loop is not None:
+            self._schedule_lost(None)
+
     # --- flow control --------------------------------------------------------------------------------------------------
 
     def set_write_buffer_limits(self, high: Any = None, low: Any = None) -> None:
@@ -526,6 +551,8 @@ class TcpTransport(Entry):
 
     def _finish(self, exc: Any) -> None:
         """The last thing that happens to a transport."""
+        if self._empty_waiter is not None and not self._empty_waiter.done():
+            self._empty_waiter.set_exception(ConnectionError("the transport was closed while a file was sent over it"))
         try:
             tell_of(self._context, self._protocol, "connection_lost", exc)
         finally:
@@ -597,6 +624,10 @@ class TcpTransport(Entry):
             self._keep("sockname", name_of(self._sock.getsockname))
         if "peername" not in self._extra:
             self._keep("peername", name_of(self._sock.getpeername))
+
+    @property
+    def _protocol_paused(self) -> bool:
+        return self._flow.state is PAUSED  # type: ignore[no-any-return]
 
     @property
     def _sock_fd(self) -> int:

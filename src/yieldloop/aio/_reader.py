@@ -18,12 +18,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import weakref
 from asyncio import format_helpers
 from operator import index
 from typing import Any
 
 from yieldloop.engine.running import current_loop
 from yieldloop.errors import IncompleteReadError, LimitOverrunError
+from yieldloop.transports import intake
+from yieldloop.transports.intake import Intake
 from yieldloop.wire.buffer import LINE, StreamBuffer
 
 __all__ = ("DEFAULT_LIMIT", "StreamReader")
@@ -42,6 +45,16 @@ class ReaderBuffer(StreamBuffer):
         return memoryview(self.peek())
 
 
+def _of_intake(name: str, doc: str) -> Any:
+    def get(self: Any) -> Any:
+        return getattr(self._in, name)
+
+    def put(self: Any, value: Any) -> None:
+        setattr(self._in, name, value)
+
+    return property(get, put, doc=doc)
+
+
 class StreamReader(asyncio.StreamReader):
     """What has come in, for one task at a time to read.
 
@@ -54,33 +67,35 @@ class StreamReader(asyncio.StreamReader):
     def __init__(self, limit: int = DEFAULT_LIMIT, loop: Any = None) -> None:
         if limit <= 0:
             raise ValueError(f"Limit cannot be <= 0: {limit!r} bytes would let no byte in")
-        self._limit = limit
         self._loop = current_loop() if loop is None else loop
-        self._data = ReaderBuffer()
-        self._eof = False  # feed_eof() was called: nothing comes any more
-        self._waiter: Any = None  # the future of the task that waits for data, or None
-        self._needed = 0  # bytes that must be here before that task is woken
-        self._exception: Any = None  # what broke the connection; every read raises it from then on
-        self._transport: Any = None  # None also once it has turned out that it cannot be paused
-        self._paused = False  # we called its pause_reading()
+        self._in = Intake(self._loop, ReaderBuffer(), limit, weakref.ref(self))
         if self._loop.get_debug():
             self._source_traceback = format_helpers.extract_stack(sys._getframe(1))
+
+    # What is the intake's, under the names that programs and tests look for in a reader.
 
     @property
     def _buffer(self) -> Any:
         """The unread bytes, for code that looks at them as if they were a bytearray."""
-        return self._data
+        return self._in.buffer
 
     @_buffer.setter
     def _buffer(self, data: Any) -> None:
         fresh = ReaderBuffer()
         fresh.feed(data)
-        self._data = fresh
+        self._in.buffer = fresh
+
+    _limit = _of_intake("limit", "Bytes: the longest record.")
+    _eof = _of_intake("eof", "Nothing comes any more.")
+    _waiter = _of_intake("waiter", "The future of the task that waits for data, or None.")
+    _exception = _of_intake("error", "What broke the connection; every read raises it from then on.")
+    _transport = _of_intake("transport", "None also once it has turned out that it cannot be paused.")
+    _paused = _of_intake("paused", "We called the transport's pause_reading().")
 
     def __repr__(self) -> str:
         info = ["StreamReader"]
-        if self._data:
-            info.append(f"{len(self._data)} bytes")
+        if self._in.buffer:
+            info.append(f"{len(self._in.buffer)} bytes")
         if self._eof:
             info.append("eof")
         if self._limit != DEFAULT_LIMIT:
@@ -97,218 +112,176 @@ class StreamReader(asyncio.StreamReader):
 
     def statistics(self) -> dict[str, Any]:
         """Counts of the buffer (`StreamBuffer.statistics`), and whether the sender is paused."""
-        return {**self._data.statistics(), "limit": self._limit, "paused": self._paused}
+        return {**self._in.buffer.statistics(), "limit": self._limit, "paused": self._paused}
 
     # what the protocol tells
 
     def exception(self) -> Any:
         """What broke the connection, or None."""
-        return self._exception
+        return self._in.error
 
     def set_exception(self, exc: Any) -> None:
         """Every read from now on raises `exc`; the one that waits does at once."""
-        self._exception = exc
-        waiter = self._waiter
+        self._in.error = exc
+        waiter = self._in.waiter
         if waiter is not None:
-            self._waiter = None
+            self._in.waiter = None
             if not waiter.done():
                 waiter.set_exception(exc)
 
     def _wakeup_waiter(self) -> None:
-        waiter = self._waiter
+        waiter = self._in.waiter
         if waiter is not None:
-            self._waiter = None
+            self._in.waiter = None
             if not waiter.done():
                 waiter.set_result(None)
 
     def set_transport(self, transport: Any) -> None:
         """The transport to pause when too much comes in."""
-        assert self._transport is None, "Transport already set"
-        self._transport = transport
+        assert self._in.transport is None, "Transport already set"
+        self._in.transport = transport
 
     def _replace_transport(self, transport: Any) -> None:
-        assert self._transport is not None, "Transport not set"
-        self._transport = transport
+        assert self._in.transport is not None, "Transport not set"
+        self._in.transport = transport
 
     def feed_eof(self) -> None:
         """Nothing more will come."""
-        self._eof = True
+        self._in.eof = True
         self._wakeup_waiter()
 
     def at_eof(self) -> bool:
         """True if nothing is left to read and nothing will come."""
-        return self._eof and not self._data.size
+        return self._in.eof and not self._in.buffer.size
 
     def feed_data(self, data: Any) -> None:
         """`data` (bytes-like) has come in. AssertionError after `feed_eof`."""
-        assert not self._eof, "feed_data after feed_eof"
-        if not data:
-            return
-        buffer = self._data
-        buffer.feed(data)
-        waiter = self._waiter
-        if waiter is not None:
-            if buffer.size < self._needed:
-                return  # not even a pause: the task that waits has asked for all this
-            self._waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
-        if buffer.size > 2 * self._limit and not self._paused and self._transport is not None:
-            try:
-                self._transport.pause_reading()
-            except NotImplementedError:
-                self._transport = None  # it cannot be paused, so everything is kept; do not ask again
-            else:
-                self._paused = True
+        assert not self._in.eof, "feed_data after feed_eof"
+        if data:
+            self._in.feed(data)
 
     # waiting
 
     def _maybe_resume_transport(self) -> None:
-        if self._paused and self._data.size <= self._limit:
-            self._paused = False
-            self._transport.resume_reading()
+        self._in.resume()
 
     async def _wait_for_data(self, func_name: str, needed: int = 1) -> None:
         """Wait until `needed` bytes are here or nothing more comes. RuntimeError if another task already waits."""
-        if self._waiter is not None:
+        way_in = self._in
+        if way_in.waiter is not None:
             raise RuntimeError(
                 f"{func_name}() called while another coroutine is already waiting for incoming data: two readers of "
                 f"one stream could not tell whose the next bytes are; let one task read, or hold a Lock around reads"
             )
-        assert not self._eof, "_wait_for_data after EOF"
-        if self._paused:  # rule 2
-            self._paused = False
-            self._transport.resume_reading()
-        if self._data.size:
-            self._data.trim()
-        self._needed = needed
-        self._waiter = self._loop.create_future()
+        assert not way_in.eof, "_wait_for_data after EOF"
+        future = way_in.park(needed)
         try:
-            await self._waiter
+            await future
         finally:
-            self._waiter = None
-            self._needed = 0
+            way_in.unpark(future)
 
-    # reading
+    # reading: the plain cases are Reading's, the words are here
 
-    async def read(self, n: int = -1) -> bytes:
-        """Return up to `n` bytes as soon as there is one; b"" at the end. All bytes until the end if `n` is negative.
+    read = intake.read
+    readexactly = intake.readexactly
+    readline = intake.readline
+    readuntil = intake.readuntil
+    __anext__ = intake.next_line
 
-        A cancellation point only if it has to wait; cancelled, `read(-1)` loses what it had collected.
-        """
-        if self._exception is not None:
-            raise self._exception
-        if type(n) is not int:
-            n = index(n)
+    def __aiter__(self) -> StreamReader:
+        return self
+
+    def _slowly(self, how: str, what: Any) -> Any:
+        """The coroutine of the method *how*, for every case that is not plain."""
+        if how == "read":
+            return self._read(what)
+        if how == "readexactly":
+            return self._readexactly(what)
+        if how == "readuntil":
+            return self._readuntil(what)
+        return self._readline()
+
+    async def _read(self, n: int) -> bytes:
+        if self._in.error is not None:
+            raise self._in.error
+        n = index(n)
         if n < 0:
             return await self._read_all()
-        if n and not self._data.size and not self._eof:
+        if n and not self._in.buffer.size and not self._in.eof:
             await self._wait_for_data("read")
-        data = self._data.read(n)
-        if self._paused:
-            self._maybe_resume_transport()
+        data = self._in.buffer.read(n)
+        self._in.resume()
         return data
 
     async def _read_all(self) -> bytes:
         # Taken as it comes: left in the buffer, it would pause the sender for ever.
         blocks = []
         while True:
-            if self._data.size:
-                blocks.append(self._data.read(self._data.size))
-                self._maybe_resume_transport()
-            if self._eof:
+            buffer = self._in.buffer
+            if buffer.size:
+                blocks.append(buffer.read(buffer.size))
+                self._in.resume()
+            if self._in.eof:
                 return b"".join(blocks)
             await self._wait_for_data("read")
-            if self._exception is not None:
-                raise self._exception
+            if self._in.error is not None:
+                raise self._in.error
 
-    async def readexactly(self, n: int) -> bytes:
-        """Return exactly `n` bytes. IncompleteReadError, with what there was as `partial`, if the stream ends before.
-
-        ValueError if `n` is negative. A cancellation point only if it has to wait; cancelled, nothing is consumed.
-        """
+    async def _readexactly(self, n: int) -> bytes:
         if n < 0:
             raise ValueError(f"readexactly size can not be less than zero, but it is {n!r}")
-        if type(n) is not int:
-            n = index(n)
-        if self._exception is not None:
-            raise self._exception
-        data = self._data.read_exactly(n)
+        n = index(n)
+        if self._in.error is not None:
+            raise self._in.error
+        data = self._in.buffer.read_exactly(n)
         while data is None:
-            if self._eof:
-                raise IncompleteReadError(self._data.read(self._data.size), n)
+            if self._in.eof:
+                raise IncompleteReadError(self._in.buffer.read(self._in.buffer.size), n)
             await self._wait_for_data("readexactly", n)
-            data = self._data.read_exactly(n)
-        if self._paused:
-            self._maybe_resume_transport()
+            data = self._in.buffer.read_exactly(n)
+        self._in.resume()
         return data
 
-    async def readline(self) -> bytes:
-        r"""Return a line with its b"\n"; at the end of the stream, what is left without one, then b"".
-
-        ValueError if the line is longer than the limit; then the line is dropped if its end is here, else all that is
-        here. A cancellation point only if it has to wait; cancelled, nothing is consumed.
-        """
-        if self._exception is None:
-            line = self._data.read_line(self._limit)
-            if line is not None:
-                if self._paused:
-                    self._maybe_resume_transport()
-                return line
+    async def _readline(self) -> bytes:
         try:
             return await self._read_record(LINE, "readline")
         except IncompleteReadError as exc:
             return exc.partial
         except LimitOverrunError as exc:
-            if self._data.startswith(b"\n", exc.consumed):
-                self._data.read(exc.consumed + 1)
+            buffer = self._in.buffer
+            if buffer.startswith(b"\n", exc.consumed):
+                buffer.read(exc.consumed + 1)
             else:
-                self._data.clear()
-            self._maybe_resume_transport()
+                buffer.clear()
+            self._in.resume()
             raise ValueError(exc.args[0])
 
-    async def readuntil(self, separator: Any = b"\n") -> bytes:
-        """Return the bytes up to and with `separator`: bytes, or a tuple of them of which the first to end counts.
-
-        IncompleteReadError, with what there was as `partial`, if the stream ends before. LimitOverrunError if more than the
-        limit stands before the separator; then nothing is consumed, and `consumed` bytes can be read by `readexactly`.
-        ValueError for an empty separator. A cancellation point only if it has to wait; cancelled, nothing is consumed.
-        """
-        if type(separator) is bytes and separator:
-            separators: tuple[bytes, ...] = (separator,)
-        else:
-            separators = _separators(separator)
-        if self._exception is None:
-            record = self._data.read_until(separators, self._limit)
-            if record is not None:
-                if self._paused:
-                    self._maybe_resume_transport()
-                return record
-        return await self._read_record(separators, "readuntil")
+    async def _readuntil(self, separator: Any) -> bytes:
+        return await self._read_record(_separators(separator), "readuntil")
 
     async def _read_record(self, separators: tuple[bytes, ...], func_name: str) -> bytes:
-        """readuntil() when it has to look closer: wait for more, or say why there is no record."""
-        if self._exception is not None:
-            raise self._exception
+        """A record up to and with one of `separators`, however long that takes, or why there is none."""
+        if self._in.error is not None:
+            raise self._in.error
         while True:
-            record = self._data.read_until(separators, self._limit)
+            record = self._in.buffer.read_until(separators, self._in.limit)
             if record is not None:
-                self._maybe_resume_transport()
+                self._in.resume()
                 return record
             self._check_limit(separators)
-            if self._eof:
-                raise IncompleteReadError(self._data.read(self._data.size), None)
+            if self._in.eof:
+                raise IncompleteReadError(self._in.buffer.read(self._in.buffer.size), None)
             await self._wait_for_data(func_name)
 
     def _check_limit(self, separators: tuple[bytes, ...]) -> None:
         """Raise LimitOverrunError if no record can be returned because of the limit."""
-        end = self._data.find(separators)
+        end = self._in.buffer.find(separators)
         if end >= 0:
-            consumed = end - self._data.matched
+            consumed = end - self._in.buffer.matched
             what = "Separator is found, but chunk is longer than limit"
         else:
             # A separator may have begun in the last bytes: those are not spent yet.
-            consumed = max(0, self._data.size + 1 - len(separators[-1]))
+            consumed = max(0, self._in.buffer.size + 1 - len(separators[-1]))
             if consumed <= self._limit:
                 return
             what = "Separator is not found, and chunk exceed the limit"
@@ -318,17 +291,6 @@ class StreamReader(asyncio.StreamReader):
             f"much, pass a larger limit= to open_connection(), start_server() or StreamReader()",
             consumed,
         )
-
-    def __aiter__(self) -> StreamReader:
-        return self
-
-    async def __anext__(self) -> bytes:
-        line = self._data.read_line(self._limit) if self._exception is None and not self._paused else None
-        if line is None:
-            line = await self.readline()
-        if not line:
-            raise StopAsyncIteration
-        return line
 
 
 def _separators(given: Any) -> tuple[bytes, ...]:

@@ -14,6 +14,7 @@ standard loop's `start_tls` of a protocol; a test sees to it that nothing of the
 from __future__ import annotations
 
 import asyncio
+import inspect
 import socket
 import warnings
 import weakref
@@ -24,7 +25,8 @@ from typing import Any
 from yieldloop.aio._reader import DEFAULT_LIMIT, StreamReader
 from yieldloop.aio.tasks import sleep
 from yieldloop.engine.running import current_loop, get_running_loop
-from yieldloop.engine.tasks import iscoroutine
+from yieldloop.engine.tasks import IS_COROUTINE, iscoroutine
+from yieldloop.transports.intake import Done
 
 __all__: tuple[str, ...] = ("StreamReader", "StreamWriter", "StreamReaderProtocol", "open_connection", "start_server")
 
@@ -179,6 +181,18 @@ class StreamReaderProtocol(FlowControlMixin, asyncio.StreamReaderProtocol):
         ref = self._stream_reader_wr
         return None if ref is None else ref()
 
+    @property
+    def _direct_intake(self) -> Any:
+        """The reader's intake, which a transport may feed without calling us; None if a subclass wants to be called."""
+        reader = self._stream_reader
+        if (
+            type(self).data_received is StreamReaderProtocol.data_received
+            and getattr(type(reader), "feed_data", None) is StreamReader.feed_data
+            and "feed_data" not in vars(reader)
+        ):
+            return reader._in
+        return None
+
     def _replace_transport(self, transport: Any) -> None:
         """From now on `transport` is below us: `start_tls` has put it over the old one."""
         self._transport = transport
@@ -313,12 +327,25 @@ class StreamWriter(asyncio.StreamWriter):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)
 
-    async def drain(self) -> None:
+    def drain(self) -> Any:
         """Wait while the transport has more to send than its high-water mark: `w.write(data); await w.drain()`.
 
         Does not suspend, and is no cancellation point, while there is less. Raises what broke the connection, or
-        ConnectionResetError("Connection lost") once it is gone.
+        ConnectionResetError("Connection lost") once it is gone. To be awaited.
         """
+        protocol = self._protocol
+        reader = self._reader
+        if (
+            protocol is self._plain
+            and not protocol._paused
+            and not protocol._connection_lost
+            and (reader is None or reader.exception() is None)
+            and not self._transport.is_closing()
+        ):
+            return Done("drain")
+        return self._drain()
+
+    async def _drain(self) -> None:
         reader = self._reader
         if reader is not None:
             exc = reader.exception()
@@ -366,3 +393,9 @@ class StreamWriter(asyncio.StreamWriter):
         else:
             self.close()
             warnings.warn(f"unclosed {self!r}", ResourceWarning)
+
+
+# Those who ask whether it is a coroutine function hear yes: what it returns is to be awaited, once.
+StreamWriter.drain._is_coroutine = IS_COROUTINE  # type: ignore[attr-defined]
+if hasattr(inspect, "markcoroutinefunction"):
+    inspect.markcoroutinefunction(StreamWriter.drain)

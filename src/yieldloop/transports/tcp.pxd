@@ -4,6 +4,7 @@ from yieldloop.engine._leaf cimport Entry, copy_context
 from yieldloop.engine.core cimport Core
 from yieldloop.pollers.base cimport FdPoller
 from yieldloop.transports._sockio cimport recv_bytes, recv_into, recv_view, send_bytes, send_pieces, tell, tell_of
+from yieldloop.transports.intake cimport Intake
 from yieldloop.wire.flow cimport Flow
 from yieldloop.wire.writequeue cimport WriteQueue
 
@@ -40,6 +41,7 @@ cdef class TcpTransport(Entry):
     cdef Flow _flow
     cdef readonly Core _loop
     cdef FdPoller _poller
+    cdef Intake _intake
     cdef readonly object _protocol
     cdef WriteQueue _queue
     cdef readonly object _server

@@ -35,6 +35,7 @@ from typing import Any
 from yieldloop.engine._leaf import Entry, copy_context
 from yieldloop.engine.core import logger
 from yieldloop.transports._sockio import MOST_PIECES, recv_bytes, recv_into, recv_view, send_bytes, send_pieces, tell, tell_of
+from yieldloop.transports.intake import Intake
 from yieldloop.transports.options import name_of, set_nodelay
 from yieldloop.wire.flow import PAUSE, PAUSED, Flow
 from yieldloop.wire.writequeue import PEEK_BYTES, WriteQueue
@@ -94,6 +95,7 @@ class TcpTransport(Entry):
         "_fd",
         "_flow",  # the water marks, and whether the protocol was told to pause
         "_hold",  # bytes: HOLD, or the high water mark if that is less
+        "_intake",  # a stream's Intake, fed in the protocol's place, or None
         "_loop",
         "_lost",  # 0 until connection_lost is scheduled; then 1 + the writes since
         "_open",  # the socket is ours and not closed
@@ -121,6 +123,7 @@ class TcpTransport(Entry):
         self._server: Any = server
         self._sock = sock
         self._fd = sock.fileno()
+        self._intake: Any = None
         self._closing = False
         self._eof = False
         self._read_eof = False
@@ -190,6 +193,9 @@ class TcpTransport(Entry):
             return
         if not data:
             self._end_of_stream()
+            return
+        if self._intake is not None:
+            self._intake.take_directly(data)
             return
         self._tell_of("data_received", data)
 
@@ -558,6 +564,7 @@ class TcpTransport(Entry):
         finally:
             self._close_socket()
             self._protocol: Any = None
+            self._intake = None
             server = self._server
             self._server = None
             self._loop = None
@@ -600,6 +607,8 @@ class TcpTransport(Entry):
         self._protocol = protocol
         self._above: Any = protocol if isinstance(protocol, Above) else None
         self._buffered = isinstance(protocol, _BufferedProtocol)
+        intake = getattr(protocol, "_direct_intake", None)
+        self._intake = intake if type(intake) is Intake else None
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """``socket`` (an `asyncio.trsock.TransportSocket`), ``sockname``, ``peername``, and what was given as *extra*."""

@@ -16,16 +16,18 @@ cdef class StreamBuffer:
     cdef Py_ssize_t scan_pos
     cdef bytes scan_window
 
-    @cython.locals(piece=bytes, length=Py_ssize_t)
     cpdef feed(self, object data)
+    @cython.locals(piece=bytes, length=Py_ssize_t)
+    cdef _feed(self, object data)
     cdef _gather(self, bytes piece)
     @cython.locals(head=bytes, piece=bytes, start=Py_ssize_t, end=Py_ssize_t)
     cdef bytes _take(self, Py_ssize_t n)
     cdef _next_piece(self)
     @cython.locals(missing=Py_ssize_t, length=Py_ssize_t)
     cdef bytes _take_across(self, Py_ssize_t n)
-    @cython.locals(head=bytes, start=Py_ssize_t, at=Py_ssize_t, end=Py_ssize_t)
     cpdef bytes read_line(self, object limit)
+    @cython.locals(head=bytes, start=Py_ssize_t, at=Py_ssize_t, end=Py_ssize_t)
+    cdef bytes _line(self, object limit)
     cpdef bytes read_until(self, tuple separators, object limit)
     @cython.locals(end=Py_ssize_t)
     cdef bytes _until(self, tuple separators, object limit)

@@ -74,6 +74,10 @@ class StreamBuffer:
 
         Raises TypeError for what is not bytes-like. A reused receive buffer may be fed as a memoryview slice.
         """
+        self._feed(data)
+
+    def _feed(self, data: Any) -> None:
+        """feed() for compiled callers: a C call, where the public name looks for a subclass's own first."""
         if type(data) is bytes:
             piece = data
         else:
@@ -172,6 +176,10 @@ class StreamBuffer:
         None means: no newline is here yet, or the line without its newline is longer than `limit` bytes; `find(LINE)`
         tells which.
         """
+        return self._line(limit)
+
+    def _line(self, limit: float) -> bytes | None:
+        """read_line() for compiled callers, as _feed() is feed()."""
         if self.scan_for is not None or self.size == 0:
             return self._until(LINE, limit)
         head = self.head

@@ -1,0 +1,61 @@
+cimport cython
+
+from yieldloop.engine._leaf cimport Outcome, Steps, iter_send, iter_throw
+from yieldloop.engine.loop cimport LoopCore
+from yieldloop.wire.buffer cimport StreamBuffer
+
+cdef str SOME
+cdef str EXACTLY
+cdef str LINE
+cdef str NEXT
+cdef str UNTIL
+cdef Outcome NOTHING
+
+
+cdef class Intake:
+    cdef LoopCore _core
+    cdef public StreamBuffer buffer
+    cdef public bint eof
+    cdef public object error
+    cdef public object limit
+    cdef public object loop
+    cdef public Py_ssize_t needed
+    cdef public object owner
+    cdef public bint paused
+    cdef public object transport
+    cdef public object waiter
+
+    @cython.locals(buffer=StreamBuffer)
+    cpdef feed(self, object data)
+    cdef take_directly(self, object data)
+    cdef _pause(self)
+    cpdef resume(self)
+    cpdef park(self, Py_ssize_t needed)
+    cpdef unpark(self, object future)
+
+
+cdef class Reading(Steps):
+    cdef bint _begun
+    cdef object _coro
+    cdef object _future
+    cdef str _how
+    cdef Intake _intake
+    cdef object _reader
+    cdef object _what
+    cdef object __weakref__
+
+    @cython.locals(intake=Intake)
+    cdef object advance(self)
+    @cython.locals(buffer=StreamBuffer)
+    cdef object _try(self)
+    cdef bint _is_plain(self) except -1
+    cdef object _answer(self, object got)
+    cdef object _drive(self, object error)
+    cdef int _end(self) except -1
+
+
+cdef class Done(Steps):
+    cdef bint _begun
+    cdef str _how
+
+    cdef object advance(self)

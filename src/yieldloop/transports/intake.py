@@ -1,0 +1,367 @@
+"""The way of received bytes from a transport to the one task that waits for them, without a frame.
+
+What lives here: `Intake`, what a stream has received and who waits for it, and `Reading`, the awaitable of one read. What may not: what
+a reader says to its users (errors and their words, the end of a stream, limits: ``aio/_reader.py``), system calls.
+
+A transport that knows an intake feeds it directly: between the kernel and the waiting task no protocol method is called. Every other
+way in (a BufferedProtocol, TLS, a test) calls the same `feed`.
+
+Rules for the editor:
+1. A read that finds its bytes does not suspend, and makes nothing but the bytes.
+2. A read does nothing before it is awaited: a task that is cancelled before its first step has taken nothing.
+3. Whatever is not plain (an error, the end, a limit that is reached, a second reader) is left to the reader's own coroutine,
+   which `Reading` then drives: it looks again and finds the words.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import warnings
+from typing import Any
+
+from yieldloop.engine._leaf import Outcome, Steps, _as_exception, iter_send, iter_throw, skip_globals
+from yieldloop.engine.loop import LoopCore
+from yieldloop.engine.tasks import IS_COROUTINE
+
+SOME = "read"
+EXACTLY = "readexactly"
+LINE = "readline"
+NEXT = "__anext__"
+UNTIL = "readuntil"
+
+NOTHING = Outcome(None, None)
+
+skip_globals(globals())
+
+
+class Intake:
+    """What has come in for one reader. Runs on any asyncio loop."""
+
+    __slots__ = (
+        "_core",  # the loop, if it is ours
+        "buffer",  # a StreamBuffer: the bytes
+        "eof",  # nothing comes any more
+        "error",  # what broke the connection; every read raises it from then on
+        "limit",  # bytes (or infinity): the longest record, and half of what is kept before the sender is paused
+        "loop",
+        "needed",  # bytes that must be here before the waiter is woken
+        "owner",  # a weak reference to the reader; without a reader nothing is kept
+        "paused",  # we called the transport's pause_reading()
+        "transport",  # None also once it has turned out that it cannot be paused
+        "waiter",  # the future of the task that waits for data, or None
+    )
+
+    def __init__(self, loop: Any, buffer: Any, limit: Any, owner: Any) -> None:
+        self.loop = loop
+        self._core: Any = loop if isinstance(loop, LoopCore) else None
+        self.buffer = buffer
+        self.limit = limit
+        self.owner = owner
+        self.eof = False
+        self.error: Any = None
+        self.needed = 0
+        self.paused = False
+        self.transport: Any = None
+        self.waiter: Any = None
+
+    def feed(self, data: Any) -> None:
+        """*data* (bytes-like) has come in."""
+        buffer = self.buffer
+        buffer._feed(data)
+        waiter = self.waiter
+        if waiter is not None:
+            if buffer.size < self.needed:
+                return  # not even a pause: the task that waits has asked for all this
+            self.waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+        if not self.paused and self.transport is not None and buffer.size > 2 * self.limit:
+            self._pause()
+
+    def take_directly(self, data: bytes) -> None:
+        """`feed`, by the transport: what comes when the reader is gone or its end was told is dropped, as the protocol would."""
+        if not self.eof and self.owner() is not None:
+            self.feed(data)
+
+    def _pause(self) -> None:
+        try:
+            self.transport.pause_reading()
+        except NotImplementedError:
+            self.transport = None  # it cannot be paused, so everything is kept; do not ask again
+        else:
+            self.paused = True
+
+    def resume(self) -> None:
+        """Let the sender go on if little enough waits."""
+        if self.paused and self.buffer.size <= self.limit:
+            self.paused = False
+            self.transport.resume_reading()
+
+    def park(self, needed: int) -> Any:
+        """The future on which the one task is to wait until *needed* bytes are here."""
+        if self.paused:  # paused and waiting would be waiting for ever
+            self.paused = False
+            self.transport.resume_reading()
+        if self.buffer.size:
+            self.buffer.trim()
+        future = self.loop.create_future() if self._core is None else self._core._new_future()
+        self.needed = needed
+        self.waiter = future
+        return future
+
+    def unpark(self, future: Any) -> None:
+        """The task that was parked on *future* waits no more."""
+        if self.waiter is future:
+            self.waiter = None
+
+
+class Reading(Steps):
+    """One read of a reader: *how* is the name of its method, *what* its argument. One use, like a coroutine."""
+
+    __slots__ = (
+        "__weakref__",
+        "_begun",
+        "_coro",  # the reader's own coroutine, once this is no plain case
+        "_future",  # what the caller's task is parked on
+        "_how",
+        "_intake",
+        "_reader",
+        "_what",
+    )
+
+    def __init__(self, reader: Any, intake: Any, how: str, what: Any) -> None:
+        self._reader = reader
+        self._intake = intake
+        self._how = how
+        self._what = what
+        self._future: Any = None
+        self._coro: Any = None
+        self._begun = False
+
+    def advance(self) -> Any:
+        if self._coro is not None:
+            return self._drive(None)
+        intake = self._intake
+        if intake is None:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        self._begun = True
+        if self._future is not None:
+            future = self._future
+            self._future = None
+            intake.unpark(future)
+            try:
+                future.result()  # raises what broke the connection
+            except BaseException:
+                self._end()
+                raise
+        if intake.error is None:
+            got = self._try()
+            if got is not None:
+                if intake.paused:
+                    intake.resume()
+                return self._answer(got)
+            if not intake.eof and intake.waiter is None and self._is_plain():
+                self._future = intake.park(self._what if self._how is EXACTLY else 1)
+                self._future._asyncio_future_blocking = True
+                return self._future
+        self._coro = self._reader._slowly(self._how, self._what)
+        return self._drive(None)
+
+    def _try(self) -> Any:
+        """The bytes that were asked for, or None if they are not here, or not to be had so."""
+        buffer = self._intake.buffer
+        if self._how is LINE or self._how is NEXT:
+            return buffer._line(self._intake.limit)
+        if self._how is EXACTLY:
+            return buffer._take(self._what) if 0 <= self._what <= buffer.size else None
+        if self._how is SOME:
+            if buffer.size == 0 or self._what <= 0:
+                return None
+            return buffer._take(self._what if self._what < buffer.size else buffer.size)
+        return buffer._until(self._what, self._intake.limit)
+
+    def _is_plain(self) -> bool:
+        """True if the bytes that were asked for are not here only because they have not come yet."""
+        if self._how is EXACTLY or self._how is SOME:
+            return bool(self._what > 0)
+        return bool(self._intake.buffer.size <= self._intake.limit)
+
+    def _answer(self, got: Any) -> Any:
+        self._end()
+        return Outcome(got, None)
+
+    def _drive(self, error: Any) -> Any:
+        """A step of the reader's coroutine."""
+        got = iter_send(self._coro, None) if error is None else iter_throw(self._coro, error)
+        if type(got) is Outcome:
+            how = self._how
+            self._end()
+            if got.error is not None:
+                raise got.error
+            if how is NEXT and not got.value:
+                raise StopAsyncIteration
+        return got
+
+    def _end(self) -> None:
+        self._reader = None
+        self._intake = None
+        self._future = None
+        self._coro = None
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
+        """Raise in the read, as a generator's ``throw``. Nothing was taken."""
+        error = _as_exception(typ, val, tb)
+        if self._coro is not None:
+            got = self._drive(error)
+            if type(got) is Outcome:
+                raise StopIteration(got.value)
+            return got
+        self.close()
+        raise error
+
+    def close(self) -> None:
+        """End without a result."""
+        self._begun = True
+        if self._coro is not None:
+            self._coro.close()
+        elif self._future is not None:
+            self._intake.unpark(self._future)
+        self._end()
+
+    # What tools read of a coroutine.
+
+    def __getattr__(self, name: str) -> Any:  # as properties, Cython takes them for the class's own
+        if name in ("__name__", "__qualname__"):
+            return self._how
+        raise AttributeError(f"a call of {self._how}() has no attribute {name!r}")
+
+    @property
+    def cr_await(self) -> Any:
+        """What the read waits for: a future, the reader's coroutine, or None."""
+        return self._future if self._coro is None else self._coro
+
+    @property
+    def cr_running(self) -> bool:
+        """False: a read has no code of its own that could be running."""
+        return False
+
+    @property
+    def cr_frame(self) -> None:
+        """None: a read has no frame."""
+        return None
+
+    @property
+    def cr_code(self) -> Any:
+        """A code object of this file, for those who ask where a coroutine is defined."""
+        return _warn_unused.__code__
+
+    def __repr__(self) -> str:
+        return f"<{self._how}() of {self._reader!r}>"
+
+    def __del__(self) -> None:
+        if not self._begun:
+            self._begun = True
+            _warn_unused(self)
+
+
+class Done(Steps):
+    """A call of *how* that had nothing to wait for. One use, like a coroutine."""
+
+    __slots__ = ("_begun", "_how")
+
+    def __init__(self, how: str) -> None:
+        self._how = how
+        self._begun = False
+
+    def advance(self) -> Any:
+        if self._begun:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        self._begun = True
+        return NOTHING
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
+        """Raise in the call, as a generator's ``throw``."""
+        self._begun = True
+        raise _as_exception(typ, val, tb)
+
+    def close(self) -> None:
+        """End without a result."""
+        self._begun = True
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("__name__", "__qualname__"):
+            return self._how
+        if name in ("cr_await", "cr_frame"):
+            return None
+        if name == "cr_running":
+            return False
+        if name == "cr_code":
+            return _warn_unused.__code__
+        raise AttributeError(f"a call of {self._how}() has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        return f"<{self._how}()>"
+
+    def __del__(self) -> None:
+        if not self._begun:
+            self._begun = True
+            _warn_unused(self)
+
+
+def _warn_unused(read: Any) -> None:
+    warnings.warn(f"coroutine {read.__name__!r} was never awaited", RuntimeWarning, stacklevel=2, source=read)
+
+
+# --- a reader's methods ------------------------------------------------------------------------------------------------
+
+
+def read(self: Any, n: int = -1) -> Any:
+    """Return up to `n` bytes as soon as there is one; b"" at the end. All bytes until the end if `n` is negative.
+
+    Awaitable, a cancellation point only if it has to wait; cancelled, `read(-1)` loses what it had collected.
+    """
+    return Reading(self, self._in, SOME, n)
+
+
+def readexactly(self: Any, n: int) -> Any:
+    """Return exactly `n` bytes. IncompleteReadError, with what there was as `partial`, if the stream ends before.
+
+    ValueError if `n` is negative. Awaitable, a cancellation point only if it has to wait; cancelled, nothing is consumed.
+    """
+    return Reading(self, self._in, EXACTLY, n)
+
+
+def readline(self: Any) -> Any:
+    r"""Return a line with its b"\n"; at the end of the stream, what is left without one, then b"".
+
+    ValueError if the line is longer than the limit; then the line is dropped if its end is here, else all that is
+    here. Awaitable, a cancellation point only if it has to wait; cancelled, nothing is consumed.
+    """
+    return Reading(self, self._in, LINE, None)
+
+
+def readuntil(self: Any, separator: Any = b"\n") -> Any:
+    """Return the bytes up to and with `separator`: bytes, or a tuple of them of which the first to end counts.
+
+    IncompleteReadError, with what there was as `partial`, if the stream ends before. LimitOverrunError if more than the
+    limit stands before the separator; then nothing is consumed, and `consumed` bytes can be read by `readexactly`.
+    ValueError for an empty separator. Awaitable, a cancellation point only if it has to wait; cancelled, nothing is consumed.
+    """
+    if type(separator) is bytes and separator:
+        return Reading(self, self._in, UNTIL, (separator,))
+    return self._slowly(UNTIL, separator)
+
+
+def next_line(self: Any) -> Any:
+    """`readline` for ``async for``: StopAsyncIteration at the end."""
+    return Reading(self, self._in, NEXT, None)
+
+
+collections.abc.Coroutine.register(Reading)
+collections.abc.Coroutine.register(Done)
+# Those who ask whether the methods are coroutine functions hear yes, as of the `async def` that they stand for.
+for _method in (read, readexactly, readline, readuntil):
+    _method._is_coroutine = IS_COROUTINE  # type: ignore[attr-defined]
+    if hasattr(inspect, "markcoroutinefunction"):
+        inspect.markcoroutinefunction(_method)

@@ -44,12 +44,12 @@ cdef class Reading(Steps):
     cdef object _what
     cdef object __weakref__
 
-    @cython.locals(intake=Intake)
+    cdef int _open(self, object reader, Intake intake, str how, object what) except -1
+    @cython.locals(intake=Intake, outcome=Outcome)
     cdef object advance(self)
     @cython.locals(buffer=StreamBuffer)
     cdef object _try(self)
     cdef bint _is_plain(self) except -1
-    cdef object _answer(self, object got)
     cdef object _drive(self, object error)
     cdef int _end(self) except -1
 
@@ -59,3 +59,7 @@ cdef class Done(Steps):
     cdef str _how
 
     cdef object advance(self)
+
+
+@cython.locals(made=Reading)
+cdef Reading _new_reading(object reader, str how, object what)

@@ -131,6 +131,9 @@ class Reading(Steps):
     )
 
     def __init__(self, reader: Any, intake: Any, how: str, what: Any) -> None:
+        self._open(reader, intake, how, what)
+
+    def _open(self, reader: Any, intake: Any, how: str, what: Any) -> None:
         self._reader = reader
         self._intake = intake
         self._how = how
@@ -160,7 +163,11 @@ class Reading(Steps):
             if got is not None:
                 if intake.paused:
                     intake.resume()
-                return self._answer(got)
+                self._intake = None  # it is over
+                outcome = Outcome.__new__(Outcome)
+                outcome.value = got
+                outcome.error = None
+                return outcome
             if not intake.eof and intake.waiter is None and self._is_plain():
                 self._future = intake.park(self._what if self._how is EXACTLY else 1)
                 self._future._asyncio_future_blocking = True
@@ -186,10 +193,6 @@ class Reading(Steps):
         if self._how is EXACTLY or self._how is SOME:
             return bool(self._what > 0)
         return bool(self._intake.buffer.size <= self._intake.limit)
-
-    def _answer(self, got: Any) -> Any:
-        self._end()
-        return Outcome(got, None)
 
     def _drive(self, error: Any) -> Any:
         """A step of the reader's coroutine."""
@@ -316,12 +319,19 @@ def _warn_unused(read: Any) -> None:
 # --- a reader's methods ------------------------------------------------------------------------------------------------
 
 
+def _new_reading(reader: Any, how: str, what: Any) -> Any:
+    """``Reading(...)`` without the call of a class, which costs as much as the read."""
+    made = Reading.__new__(Reading)
+    made._open(reader, reader._in, how, what)
+    return made
+
+
 def read(self: Any, n: int = -1) -> Any:
     """Return up to `n` bytes as soon as there is one; b"" at the end. All bytes until the end if `n` is negative.
 
     Awaitable, a cancellation point only if it has to wait; cancelled, `read(-1)` loses what it had collected.
     """
-    return Reading(self, self._in, SOME, n)
+    return _new_reading(self, SOME, n)
 
 
 def readexactly(self: Any, n: int) -> Any:
@@ -329,7 +339,7 @@ def readexactly(self: Any, n: int) -> Any:
 
     ValueError if `n` is negative. Awaitable, a cancellation point only if it has to wait; cancelled, nothing is consumed.
     """
-    return Reading(self, self._in, EXACTLY, n)
+    return _new_reading(self, EXACTLY, n)
 
 
 def readline(self: Any) -> Any:
@@ -338,7 +348,7 @@ def readline(self: Any) -> Any:
     ValueError if the line is longer than the limit; then the line is dropped if its end is here, else all that is
     here. Awaitable, a cancellation point only if it has to wait; cancelled, nothing is consumed.
     """
-    return Reading(self, self._in, LINE, None)
+    return _new_reading(self, LINE, None)
 
 
 def readuntil(self: Any, separator: Any = b"\n") -> Any:
@@ -349,13 +359,13 @@ def readuntil(self: Any, separator: Any = b"\n") -> Any:
     ValueError for an empty separator. Awaitable, a cancellation point only if it has to wait; cancelled, nothing is consumed.
     """
     if type(separator) is bytes and separator:
-        return Reading(self, self._in, UNTIL, (separator,))
+        return _new_reading(self, UNTIL, (separator,))
     return self._slowly(UNTIL, separator)
 
 
 def next_line(self: Any) -> Any:
     """`readline` for ``async for``: StopAsyncIteration at the end."""
-    return Reading(self, self._in, NEXT, None)
+    return _new_reading(self, NEXT, None)
 
 
 collections.abc.Coroutine.register(Reading)

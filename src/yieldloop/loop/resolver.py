@@ -1,6 +1,10 @@
 """From names to addresses: `getaddrinfo`, `getnameinfo`.
 
-What lives here: which look-ups need a thread, and which do not. What may not: sockets.
+What lives here: which look-ups need a thread, which do not, and the threads. What may not: sockets.
+
+Look-ups have a pool of their own. The system's resolver blocks a thread for as long as a name server is silent; in the default
+executor a few of those would hold up every `to_thread` of the program, and a program's long jobs would hold up every connect. The
+pool is bounded, and the loop's end does not wait for it: a look-up that is still running then has nobody left to tell.
 """
 
 from __future__ import annotations
@@ -10,15 +14,24 @@ from typing import Any
 
 from yieldloop.engine._leaf import skip_globals
 from yieldloop.loop.fds import FdMixin
+from yieldloop.loop.pool import LeavablePool, leave_thread
 
 skip_globals(globals())
+
+LOOKUPS = 16  # threads at most: names that do not answer must not hold up those that do, and each costs a thread's stack
+
+_system_getaddrinfo = socket.getaddrinfo
+_ask = getattr(socket, "_socket", None) and socket._socket.getaddrinfo  # type: ignore[attr-defined]  # without enums
+_families: dict[int, Any] = {}
+_kinds: dict[int, Any] = {}
 
 
 def resolve_literal(host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:
     """What `socket.getaddrinfo` gives for an address literal and a numeric port, without blocking; None for all others.
 
     With AI_NUMERICHOST the system's own parser answers and asks nobody (POSIX), so that the result is exactly the one that a thread
-    would have got: scoped addresses ("fe80::1%lo") and the old forms of IPv4 ("127.1") included.
+    would have got: scoped addresses ("fe80::1%lo") and the old forms of IPv4 ("127.1") included. A program that has put another
+    function in the place of `socket.getaddrinfo` is asked for everything.
     """
     if host is not None:
         if not isinstance(host, (str, bytes)) or not host:
@@ -28,29 +41,102 @@ def resolve_literal(host: Any, port: Any, family: int = 0, type: int = 0, proto:
             return None
     if not (port is None or isinstance(port, int) or (isinstance(port, (str, bytes)) and port.isdigit())):
         return None
+    if socket.getaddrinfo is not _system_getaddrinfo:
+        return None
     try:
-        return socket.getaddrinfo(host, port, family, type, proto, flags | socket.AI_NUMERICHOST)
+        if _ask is None:
+            return _system_getaddrinfo(host, port, family, type, proto, flags | socket.AI_NUMERICHOST)
+        found = _ask(host, port, family, type, proto, flags | socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
         return None  # a name that looks like an address, or an error: let the full look-up find the words for it
+    try:
+        return [(_families[info[0]], _kinds[info[1]], *info[2:]) for info in found]
+    except KeyError:
+        return [(_family(info[0]), _kind(info[1]), *info[2:]) for info in found]
+
+
+def _family(number: int) -> Any:
+    """As `socket.getaddrinfo` gives it: a `socket.AddressFamily`, or the number if that has no name."""
+    if number not in _families:
+        try:
+            _families[number] = socket.AddressFamily(number)
+        except ValueError:
+            _families[number] = number
+    return _families[number]
+
+
+def _kind(number: int) -> Any:
+    if number not in _kinds:
+        try:
+            _kinds[number] = socket.SocketKind(number)
+        except ValueError:
+            _kinds[number] = number
+    return _kinds[number]
 
 
 class ResolverMixin(FdMixin):
     """Names and addresses."""
 
+    _lookup_pool: Any = None  # made when first needed
+    _lookups: Any = None  # the look-ups that were begun and are not over
+
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> Any:
-        """`socket.getaddrinfo` without blocking the loop: in the default executor, or at once for address literals."""
+        """`socket.getaddrinfo` without blocking the loop: in a thread, or at once for address literals.
+
+        Results and errors are exactly its. A cancellation point if it needs a thread.
+        """
         infos = resolve_literal(host, port, family, type, proto, flags)
         if infos is not None:
             return infos
-        return await self.run_in_executor(None, socket.getaddrinfo, host, port, family, type, proto, flags)
+        return await self._look_up(socket.getaddrinfo, host, port, family, type, proto, flags)
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> Any:
-        """`socket.getnameinfo` in the default executor; with NI_NUMERICHOST and NI_NUMERICSERV at once."""
+        """`socket.getnameinfo` in a thread; at once with NI_NUMERICHOST and NI_NUMERICSERV, which ask nobody."""
         if flags & socket.NI_NUMERICHOST and flags & socket.NI_NUMERICSERV and resolve_literal(*sockaddr[:2]) is not None:
             return socket.getnameinfo(sockaddr, flags)
-        return await self.run_in_executor(None, socket.getnameinfo, sockaddr, flags)
+        return await self._look_up(socket.getnameinfo, sockaddr, flags)
+
+    def _look_up(self, function: Any, *args: Any) -> Any:
+        """A future for ``function(*args)`` in a thread of the pool. Cancelling it forgets a look-up that has begun."""
+        if self._lookup_pool is None:
+            self._check_closed()
+            if self._executor_shutdown_called:
+                raise RuntimeError("Executor shutdown has been called")
+            self._lookup_pool = LeavablePool(LOOKUPS, "yieldloop-names")
+            self._lookups = set()
+        if self.probe is not None:
+            self.emit("handed_to_thread", function)
+        job = self._lookup_pool.submit(function, *args)
+        self._lookups.add(job)
+        job.add_done_callback(self._lookups.discard)
+        return self._wrap(job)
+
+    def _end_lookups(self) -> None:
+        """End the pool. Threads that wait for work are waited for, which takes no time; those that look something up are left."""
+        pool, self._lookup_pool = self._lookup_pool, None
+        if pool is None:
+            return
+        running = [job for job in list(self._lookups) if not job.cancel()]
+        if any(not job.done() for job in running):
+            pool.shutdown(wait=False, cancel_futures=True)
+            for thread in pool._threads:
+                leave_thread(thread)
+        else:
+            pool.shutdown(wait=True)
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait until the default executor's threads have ended, for at most *timeout* s (then warn and leave them).
+
+        The threads that look up names end as well, and are not waited for.
+        """
+        self._end_lookups()
+        await super().shutdown_default_executor(timeout)
+
+    def _release(self) -> None:
+        self._end_lookups()
+        super()._release()
 
     async def _ensure_resolved(
         self, address: Any, *, family: int = 0, type: int = socket.SOCK_STREAM, proto: int = 0, flags: int = 0

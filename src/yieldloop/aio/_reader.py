@@ -209,7 +209,7 @@ class StreamReader(asyncio.StreamReader):
             return await self._read_all()
         if n and not self._in.buffer.size and not self._in.eof:
             await self._wait_for_data("read")
-        data = self._in.buffer.read(n)
+        data: bytes = self._in.buffer.read(n)
         self._in.resume()
         return data
 
@@ -233,7 +233,7 @@ class StreamReader(asyncio.StreamReader):
         n = index(n)
         if self._in.error is not None:
             raise self._in.error
-        data = self._in.buffer.read_exactly(n)
+        data: bytes | None = self._in.buffer.read_exactly(n)
         while data is None:
             if self._in.eof:
                 raise IncompleteReadError(self._in.buffer.read(self._in.buffer.size), n)
@@ -264,7 +264,7 @@ class StreamReader(asyncio.StreamReader):
         if self._in.error is not None:
             raise self._in.error
         while True:
-            record = self._in.buffer.read_until(separators, self._in.limit)
+            record: bytes | None = self._in.buffer.read_until(separators, self._in.limit)
             if record is not None:
                 self._in.resume()
                 return record

@@ -45,4 +45,4 @@ class EventLoop(ChildrenMixin, SendfileMixin, UnixMixin, DatagramMixin, FdMixin,
 
 def new_event_loop() -> EventLoop:
     """A new loop with the default poller."""
-    return EventLoop()  # type: ignore[abstract]  # what is missing raises NotImplementedError
+    return EventLoop()

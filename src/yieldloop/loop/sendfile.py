@@ -34,7 +34,7 @@ class SendfileMixin(SockMixin):
     """Sending files."""
 
     async def sock_sendfile(
-        self, sock: Any, file: Any, offset: int = 0, count: int | None = None, *, fallback: bool = True
+        self, sock: Any, file: Any, offset: int = 0, count: int | None = None, *, fallback: bool | None = True
     ) -> int:
         """Send *file* (opened in binary mode) from *offset* on, at most *count* bytes; returns how many were sent.
 

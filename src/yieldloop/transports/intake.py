@@ -1,10 +1,10 @@
 """The way of received bytes from a transport to the one task that waits for them, without a frame.
 
-What lives here: `Intake`, what a stream has received and who waits for it, and `Reading`, the awaitable of one read. What may not: what
-a reader says to its users (errors and their words, the end of a stream, limits: ``aio/_reader.py``), system calls.
+What lives here: `Intake`, what a stream has received and who waits for it, and `Reading`, the awaitable of one read. What may
+not: what a reader says to its users (errors and their words, the end of a stream, limits: ``aio/_reader.py``), system calls.
 
-A transport that knows an intake feeds it directly: between the kernel and the waiting task no protocol method is called. Every other
-way in (a BufferedProtocol, TLS, a test) calls the same `feed`.
+A transport that knows an intake feeds it directly: between the kernel and the waiting task no protocol method is called. Every
+other way in (a BufferedProtocol, TLS, a test) calls the same `feed`.
 
 Rules for the editor:
 1. A read that finds its bytes does not suspend, and makes nothing but the bytes.
@@ -372,6 +372,6 @@ collections.abc.Coroutine.register(Reading)
 collections.abc.Coroutine.register(Done)
 # Those who ask whether the methods are coroutine functions hear yes, as of the `async def` that they stand for.
 for _method in (read, readexactly, readline, readuntil):
-    _method._is_coroutine = IS_COROUTINE  # type: ignore[attr-defined]
+    _method._is_coroutine = IS_COROUTINE  # type: ignore[union-attr]
     if hasattr(inspect, "markcoroutinefunction"):
         inspect.markcoroutinefunction(_method)

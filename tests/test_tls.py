@@ -758,6 +758,33 @@ def test_what_was_queued_leaves_before_the_goodbye(api):
     api.run(main())
 
 
+def test_a_peer_that_says_goodbye_first_gets_what_was_queued(api):
+    async def main():
+        message = pieces(6_000_000)
+        async with Meeting() as meeting:
+            peer = await ByHand.to(meeting.port)
+            server = await meeting.first()
+            server.transport.write(message)
+            with pytest.raises(ssl.SSLWantReadError):
+                peer.machine.ssl_object.unwrap()  # our close_notify; data may still come
+            peer.writer.write(peer.machine.take())
+            await server.until(lambda: "eof" in server.events)
+            got = bytearray()
+            async with asyncio.timeout(20):
+                while (event := peer.machine.next_event()) != "eof":
+                    assert event in ("want", "data"), peer.machine.error
+                    if event == "data":
+                        got += peer.machine.data
+                    else:
+                        peer.machine.feed(await peer.reader.read(65536))
+            assert got == message
+            await server.lost()
+            assert server.error is None
+            await peer.close()
+
+    api.run(main())
+
+
 def test_a_protocol_that_fails_is_reported_and_loses_its_connection(api):
     class Bad(Log):
         def data_received(self, data):

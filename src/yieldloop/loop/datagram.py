@@ -27,7 +27,7 @@ class DatagramMixin(ResolverMixin):
     ) -> Any:
         return UdpTransport(self, sock, protocol, address, waiter, extra)
 
-    async def create_datagram_endpoint(
+    async def create_datagram_endpoint(  # type: ignore[override]
         self, protocol_factory: Any, local_addr: Any = None, remote_addr: Any = None, *, family: int = 0, proto: int = 0,
         flags: int = 0, reuse_port: Any = None, allow_broadcast: Any = None, sock: Any = None,
     ) -> Any:  # fmt: skip

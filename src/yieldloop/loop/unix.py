@@ -70,7 +70,7 @@ class UnixMixin(NetMixin):
             sock.close()
             raise
 
-    async def create_unix_server(
+    async def create_unix_server(  # type: ignore[override]
         self, protocol_factory: Any, path: Any = None, *, sock: Any = None, backlog: int = 100, ssl: Any = None,
         ssl_handshake_timeout: Any = None, ssl_shutdown_timeout: Any = None, start_serving: bool = True,
         cleanup_socket: bool = True,

@@ -35,7 +35,7 @@ cdef extern from *:
        same few sets of the cache. A Unix datagram gets four such places. Untouched pages cost nothing. */
     #define YL_PLACE (64 * 1024 + 17 * 64)
     #define YL_UNIX_PLACES 4
-    #define YL_BOOK 128         /* addresses remembered a socket, a power of two */
+    #define YL_BOOK 256         /* addresses remembered a socket, a power of two */
     #define YL_LOOKS 4          /* places in which one address may stand; also the size of a book at first: many sockets have one peer */
     #define YL_SENT_AGAIN (-1)
     #define YL_SENT_ERROR (-2)
@@ -166,7 +166,8 @@ cdef extern from *:
             hash = (hash ^ word) * 16777619u;
             hash ^= hash >> 15;
         }
-        return hash;
+        hash = (hash ^ hash >> 16) * 2246822519u;
+        return hash ^ hash >> 13;
     }
 
     /* The same tuple for the same sender: most datagrams come from somebody who has sent before. */

@@ -577,7 +577,7 @@ class UdpTransport(Entry):
             tell_of(self._context, self._protocol, "connection_lost", exc)
         finally:
             self._close_socket()
-            self._protocol: Any = None
+            self._protocol = None
             self._loop = None
 
     def _close_socket(self) -> None:

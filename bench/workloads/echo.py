@@ -21,14 +21,15 @@ def client_for(port):
     return load.LoadClient(port, CONNECTIONS, MESSAGE, len(MESSAGE), echo=True)
 
 
-def bare_c(meter):
-    """The C server; its CPU is read from outside, by its clock."""
+def bare_c(meter, where="tcp"):
+    """The C server for TCP, "udp" or "unix:PATH"; its CPU is read from outside, by its clock."""
     program = load.compile_c("echo_epoll")
     if program is None:
         raise Unavailable("no C compiler: set CC or install cc")
-    server = subprocess.Popen([str(program)], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen([str(program), where], stdout=subprocess.PIPE, text=True)
     meter.clock = metering.clock_of(server.pid)
-    client = client_for(int(server.stdout.readline()))
+    port = server.stdout.readline().strip()
+    client = client_for({"tcp": port, "udp": f"udp:{port}"}.get(where, where))
     try:
         client.connect()
         for n in meter.batches(FIRST_BATCH):

@@ -7,14 +7,19 @@ import tempfile
 
 from harness import load
 from harness.spec import workload
-from workloads.echo import CONNECTIONS, FIRST_BATCH, HOST, MESSAGE
+from workloads.echo import FIRST_BATCH, HOST, MESSAGE, bare_c, client_for
 
 
-def client_for(where):
-    return load.LoadClient(where, CONNECTIONS, MESSAGE, len(MESSAGE), echo=True)
+def bare_udp(meter):
+    bare_c(meter, "udp")
 
 
-@workload("udp", "UDP", "echo of 1 KiB by one datagram endpoint, 50 clients", target=1.4)
+def bare_unix(meter):
+    with tempfile.TemporaryDirectory() as folder:
+        bare_c(meter, f"unix:{os.path.join(folder, 'echo')}")
+
+
+@workload("udp", "UDP", "echo of 1 KiB by one datagram endpoint, 50 clients", target=1.4, bare=bare_udp)
 async def udp(aio, meter):
     class Echo(aio.DatagramProtocol):
         def connection_made(self, transport):
@@ -29,7 +34,7 @@ async def udp(aio, meter):
     transport.close()
 
 
-@workload("unix_protocol", "Unix", "echo of 1 KiB by a Protocol over a Unix socket, 50 connections", target=1.3)
+@workload("unix_protocol", "Unix", "echo of 1 KiB by a Protocol over a Unix socket, 50 connections", target=1.3, bare=bare_unix)
 async def unix_protocol(aio, meter):
     class Echo(aio.Protocol):
         def connection_made(self, transport):

@@ -5,16 +5,15 @@ What lives here: the interface, word for word, and the checks of arguments. What
 
 from __future__ import annotations
 
-import asyncio
 import warnings
-from asyncio import constants
+from asyncio import constants, sslproto
 from typing import Any
 
 from yieldloop.transports.tlslayer import HIGH, TlsLayer
 from yieldloop.wire.flow import water_marks
 
 _FALLBACK = constants._SendfileMode.FALLBACK  # a file has to be encrypted, so the kernel cannot send it
-_Transport = asyncio.Transport
+_Transport = sslproto._SSLProtocolTransport  # an asyncio.Transport that is known as one of TLS by its name
 
 
 class TlsTransport:

@@ -44,6 +44,8 @@ GONE = frozenset(
 class NetMixin(ResolverMixin):
     """Stream connections over sockets."""
 
+    _accept_pauses: dict[Any, Any]  # by listening socket: the timer after which accepting goes on; `EventLoop` makes it
+
     # --- transports ----------------------------------------------------------------------------------------------------
 
     def _make_socket_transport(

@@ -7,6 +7,8 @@ own selector in place, expect that nothing ever blocks, and learn of each timer 
 which they override too. So BaseEventLoop here is our whole loop on a poller that never waits, with that one detour.
 """
 
+import asyncio
+
 import yieldloop
 from yieldloop.pollers.base import FdPoller
 
@@ -34,3 +36,7 @@ class BaseEventLoop(yieldloop.EventLoop):
 
     def call_later(self, delay, callback, *args, context=None):
         return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    async def _sendfile_native(self, transp, file, offset, count):
+        # CPython's tests of the fallback call this one by its class: a loop without sockets has no system call for it.
+        raise asyncio.SendfileNotAvailableError("sendfile syscall is not supported")

@@ -178,6 +178,7 @@ def test_a_connection_from_the_hello_to_the_goodbye(api):
         async with Meeting(lambda: Log(echo=True)) as meeting:
             transport, protocol = await meeting.connect()
             assert isinstance(transport, asyncio.Transport) and transport is protocol.transport
+            assert "ssl" in transport.__class__.__name__.lower()
             assert transport.get_protocol() is protocol
             transport.write(b"hello ")
             transport.writelines([bytearray(b"out "), memoryview(b"there")])

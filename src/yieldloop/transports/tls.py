@@ -37,7 +37,7 @@ class TlsTransport:
         layer._face = self
 
     @property  # type: ignore[misc]
-    def __class__(self) -> Any:  # isinstance(transport, asyncio.Transport) holds
+    def __class__(self) -> Any:  # isinstance(transport, asyncio.Transport) holds, as for the standard library's
         return _Transport
 
     # --- writing -------------------------------------------------------------------------------------------------------

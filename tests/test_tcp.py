@@ -576,13 +576,45 @@ def test_the_error_of_a_failed_connect_is_held_by_no_circle(ours: Any) -> None:
     assert left == []
 
 
+def test_a_local_address_that_could_not_be_used_is_named_when_the_connect_fails(ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.create_server((LOCAL, 0)) as listener:
+            port = listener.getsockname()[1]
+        local = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0)) for host in ("192.0.2.1", LOCAL)]
+        resolve = loop._ensure_resolved
+
+        async def lookup(address: Any, **keywords: Any) -> Any:
+            return local if address[0] is None else await resolve(address, **keywords)
+
+        monkeypatch.setattr(loop, "_ensure_resolved", lookup)
+        with pytest.raises(OSError, match=r"Multiple exceptions: .*192\.0\.2\.1.*Connect call failed"):
+            await loop.create_connection(Log, LOCAL, port, local_addr=(None, 0))
+
+    ours.run(main())
+
+
+def test_create_connection_goes_through_the_loops_sock_connect(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def refuse(sock: Any, address: Any) -> None:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, f"not to {address[0]}")
+
+        monkeypatch.setattr(loop, "sock_connect", refuse)
+        with pytest.raises(ConnectionRefusedError, match=f"not to {LOCAL}"):
+            await loop.create_connection(Log, LOCAL, 9)
+
+    api.run(main())
+
+
 def test_happy_eyeballs_takes_the_address_that_answers(ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(Log, LOCAL, 0)
         good = (socket.AF_INET, socket.SOCK_STREAM, 6, "", (LOCAL, port_of(server)))
         slow = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 9))
-        connect = loop._sock_connect
+        connect = loop.sock_connect
 
         async def lookup(*args: Any, **keywords: Any) -> Any:
             return [slow, good]
@@ -590,10 +622,11 @@ def test_happy_eyeballs_takes_the_address_that_answers(ours: Any, monkeypatch: p
         async def connecting(sock: Any, address: Any) -> None:
             if address == slow[4]:
                 await asyncio.sleep(60)
+            monkeypatch.undo()  # the address is looked up once more, as any that is given to sock_connect()
             await connect(sock, address)
 
         monkeypatch.setattr(loop, "_ensure_resolved", lookup)
-        monkeypatch.setattr(loop, "_sock_connect", connecting)
+        monkeypatch.setattr(loop, "sock_connect", connecting)
         async with asyncio.timeout(10):
             transport, _ = await loop.create_connection(Log, "both", 1, happy_eyeballs_delay=0.01)
         assert transport.get_extra_info("peername") == good[4]

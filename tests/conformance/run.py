@@ -26,7 +26,8 @@ FILES = (
     "test_tasks", "test_futures", "test_futures2", "test_locks", "test_queues", "test_taskgroups", "test_timeouts",
     "test_waitfor", "test_runners", "test_context", "test_pep492", "test_threads", "test_eager_task_factory",
     "test_free_threading", "test_events", "test_streams", "test_server", "test_sock_lowlevel", "test_buffered_proto",
-    "test_transports", "test_protocols", "test_subprocess", "test_ssl", "test_sslproto",
+    "test_transports", "test_protocols", "test_subprocess", "test_ssl", "test_sslproto", "test_base_events",
+    "test_unix_events", "test_sendfile",
 )
 
 

@@ -106,7 +106,7 @@ class DatagramMixin(ResolverMixin):
 
 
 def _open_endpoint(family: int, proto: int, local: Any, remote: Any, reuse_port: Any, allow_broadcast: Any) -> Any:
-    sock = socket.socket(family, socket.SOCK_DGRAM, proto)
+    sock = socket.socket(family=family, type=socket.SOCK_DGRAM, proto=proto)
     try:
         if reuse_port:
             _set_reuse_port(sock)

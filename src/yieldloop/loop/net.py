@@ -159,7 +159,7 @@ class NetMixin(ResolverMixin):
             sock.setblocking(False)
             if local_infos is not None:
                 _bind_local(sock, family, local_infos, errors)
-            await self._sock_connect(sock, address)  # type: ignore[attr-defined]  # SockMixin's
+            await self.sock_connect(sock, address)  # the public one: a program may have its own in its place
             return sock
         except OSError as exc:
             errors.append(exc)
@@ -460,6 +460,8 @@ def _bind_local(sock: Any, family: int, local_infos: Any, errors: list[BaseExcep
             continue
         try:
             sock.bind(address)
+            if last is not None:
+                errors.append(last)  # why it is this address and no other belongs to the story if the connect fails
             return
         except OSError as exc:
             if last is not None:

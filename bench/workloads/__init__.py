@@ -25,7 +25,7 @@ FILES: dict[str, tuple[str, ...]] = {
         *(f"wake_{n}" for n in ("1e3", "1e4", "1e5", "1e6")),
         *(f"rearm_{n}" for n in ("1e3", "1e4", "1e5", "1e6")),
     ),
-    "turns": ("answer_one", "answer_two", "task_one", "task_two", "write_drain", "tcp_bytes"),
+    "turns": ("answer_one", "answer_two", "task_one", "task_two", "write_drain", "tcp_crowd", "tcp_bytes"),
     "memory": ("timer_bytes", "task_bytes"),
     "importing": ("import",),
     "processes": ("spawn", "spawn_pipes", "pipe_protocol", "pipe_streams"),

@@ -19,7 +19,7 @@ QUESTION = b"q" * 64
 HEAD = b"h" * 160
 BODY = b"b" * 1024
 SMALL = b"k" * 1024
-IDLE = 5_000  # connections; twice as many descriptors are needed, in two processes
+IDLE = 10_000  # connections, each one descriptor here and one in the client's process
 
 
 async def measure(aio, meter, server):
@@ -104,6 +104,32 @@ async def write_drain(aio, meter):
     finally:
         sink.kill()
         sink.communicate()
+
+
+@workload("tcp_crowd", "TCP", "echo of 1 KiB by a Protocol, 50 connections among 10,000 idle ones", timeout_s=180.0)
+async def tcp_crowd(aio, meter):
+    made = []
+
+    class Echo(aio.Protocol):
+        def connection_made(self, transport):
+            self.transport = transport
+            made.append(transport)
+
+        def data_received(self, data):
+            self.transport.write(data)
+
+    server = await aio.get_running_loop().create_server(Echo, HOST, 0, backlog=1024)
+    port = server.sockets[0].getsockname()[1]
+    command = [sys.executable, "-c", CROWD, str(port), str(IDLE)]
+    crowd = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        while len(made) < IDLE:
+            await aio.sleep(0.01)
+        await load.measure_server(aio, meter, load.LoadClient(port, CONNECTIONS, BODY, len(BODY)), FIRST_BATCH)
+    finally:
+        crowd.kill()
+        crowd.communicate()
+        server.close()
 
 
 @workload("tcp_bytes", "memory", "resident bytes of one idle TCP connection with its Protocol")

@@ -18,7 +18,7 @@ VERDICT := $(VENV)/verdict
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test build bench conformance lint typecheck format clean distclean FORCE
+.PHONY: help run test soak build bench conformance lint typecheck format clean distclean FORCE
 
 help: ## list the tasks
 	@echo "usage: make TASK [PYTHON=python3.13] [ARGS='...']"; echo
@@ -29,6 +29,9 @@ run: $(VERDICT) ## run the main job: mirror a real file tree on stock asyncio, y
 
 test: $(VERDICT) ## run the tests, compiled leg and pure leg (ARGS='tests/test_x.py -k name' for some of them)
 	@$(PY) .ci/legs "$$(cat $(VERDICT))" $(ARGS)
+
+soak: $(VERDICT) ## run everything mixed under random faults for 10 minutes: all must stay flat (ARGS='--minutes 1 --pure')
+	@$(PY) -m tests.soak $(ARGS)
 
 build: $(VERDICT) ## compile the extensions in place (without a C compiler: say so and stay pure)
 	@echo "yieldloop is built: $$(cat $(VERDICT))"

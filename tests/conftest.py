@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 import yieldloop
+from tests import leaks
 from yieldloop import _speed, pollers
+from yieldloop.loop import registry
+from yieldloop.loop.base import BaseLoop
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "leaves(what, ...): the test closes loops that still hold tasks, timers, transports, …")
     expected = os.environ.get("YIELDLOOP_EXPECT")
     if expected not in (None, "compiled", "pure"):
         raise pytest.UsageError(f"YIELDLOOP_EXPECT is 'compiled' or 'pure', not {expected!r}")
@@ -103,21 +106,39 @@ def _close(loop: Any) -> None:
         loop.close()
 
 
-def _open_fds() -> set[str]:
-    try:
-        return set(os.listdir("/proc/self/fd"))
-    except OSError:
-        return set()
+MUST_BE_GONE = ("tasks", "timers", "transports", "armed", "children")
+_closed: list[tuple[Any, dict[str, Any]]] = []  # what each loop of ours held when it was closed, in the current test
+_close_for_real = BaseLoop.close
+
+
+def _close_and_count(self: Any) -> None:
+    if not self.is_closed() and not self.is_running():
+        _closed.append((repr(self), {name: count for name, count in self.statistics().items() if name in MUST_BE_GONE and count}))
+    _close_for_real(self)
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No descriptor, thread or pending task outlives its test."""
-    fds, threads = len(_open_fds()), set(threading.enumerate())
+def nothing_is_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No descriptor, thread, child, loop, task, timer or transport outlives its test.
+
+    A test that is about leaving things says which: ``@pytest.mark.leaves("tasks", "timers")``.
+    """
+    fds, threads, children = len(leaks.open_fds()), leaks.threads(), leaks.children()
+    loops = set(registry._loops)
+    monkeypatch.setattr(BaseLoop, "close", _close_and_count)
+    _closed.clear()
     yield
+    monkeypatch.setattr(BaseLoop, "close", _close_for_real)
     asyncio.set_event_loop(None)
     gc.collect()
-    for thread in set(threading.enumerate()) - threads:
+    for thread in leaks.threads() - threads:
         thread.join(5)
         assert not thread.is_alive(), f"the test left the thread {thread!r}"
-    assert len(_open_fds()) <= fds, "the test left open descriptors"
+    assert len(leaks.open_fds()) <= fds, "the test left open descriptors"
+    assert leaks.children() <= children, "the test left child processes"
+    marker = request.node.get_closest_marker("leaves")
+    allowed = set(marker.args) if marker is not None else set()
+    left = [(loop, {k: v for k, v in held.items() if k not in allowed}) for loop, held in _closed]
+    assert not [entry for entry in left if entry[1]], f"a loop was closed while it held something: {left}"
+    if "loops" not in allowed:
+        assert not [loop for loop in set(registry._loops) - loops if not loop.is_closed()], "the test left a loop open"

@@ -7,6 +7,7 @@ import asyncio
 import contextvars
 import signal
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,6 +25,14 @@ OWN = {
 def own(request: pytest.FixtureRequest) -> Api:
     """Our runner, with the standard library's loop and with ours."""
     return OWN[request.param]
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard() -> Iterator[None]:
+    """A shell starts what it runs in the background with SIGINT ignored, and then Python has no handler for it either."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 async def answer() -> int:

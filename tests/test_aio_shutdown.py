@@ -5,13 +5,14 @@ from __future__ import annotations
 import _thread
 import asyncio
 import gc
+import signal
 import socket
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,14 @@ OWN = {
 def own(request: pytest.FixtureRequest) -> Api:
     """Our runner, with the standard library's loop and with ours."""
     return OWN[request.param]
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard() -> Iterator[None]:
+    """A shell starts what it runs in the background with SIGINT ignored, and then Python has no handler for it either."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Reports(list[Any]):
@@ -53,6 +62,7 @@ async def stubborn(release: list[Any]) -> None:
             continue
 
 
+@pytest.mark.leaves("tasks")
 def test_a_task_that_swallows_cancellation_is_named_and_left(own: Api) -> None:
     reports, release = Reports(own.new_loop), []  # type: ignore[var-annotated]
 
@@ -129,6 +139,7 @@ def test_errors_of_ending_tasks_are_reported_as_without_a_limit(own: Api) -> Non
     assert [context["message"] for context in reports] == ["unhandled exception during asyncio.run() shutdown"]
 
 
+@pytest.mark.leaves("tasks")
 def test_an_async_generator_that_does_not_close_is_named(own: Api) -> None:
     reports = Reports(own.new_loop)
     release = threading.Event()
@@ -175,6 +186,7 @@ def test_a_thread_that_runs_on_is_named_with_its_job(own: Api) -> None:
     assert ".job()" in text and "thread 'asyncio_" in text
 
 
+@pytest.mark.leaves("tasks", "transports", "armed")
 def test_transports_and_servers_are_named_with_their_place_in_debug_mode() -> None:
     reports, release = Reports(yieldloop.new_event_loop), []  # type: ignore[var-annotated]
     here, there = socket.socketpair()
@@ -199,6 +211,7 @@ def test_transports_and_servers_are_named_with_their_place_in_debug_mode() -> No
     there.close()
 
 
+@pytest.mark.leaves("tasks")
 def test_ctrl_c_begins_the_shutdown_and_its_limit(own: Api) -> None:
     reports, release = Reports(own.new_loop), []  # type: ignore[var-annotated]
 
@@ -231,6 +244,7 @@ def test_a_main_task_that_took_the_cancellation_back_goes_on(own: Api) -> None:
     assert reports == []
 
 
+@pytest.mark.leaves("tasks", "timers")
 def test_a_second_ctrl_c_cuts_the_shutdown_short_and_it_is_still_told(own: Api) -> None:
     reports, release = Reports(own.new_loop), []  # type: ignore[var-annotated]
 

@@ -407,6 +407,7 @@ def test_a_cancelled_connect_closes_the_pipe(api: Any) -> None:
     api.run(main())
 
 
+@pytest.mark.leaves("transports", "armed")
 def test_an_unclosed_transport_warns_and_gives_its_descriptor_back(ours: Any) -> None:
     loop = ours.new_loop()
     source, sink = pipe_pair()
@@ -425,6 +426,7 @@ async def _connect(connect: Any, pipe: Any) -> Any:
     return await connect(Recorder, pipe)
 
 
+@pytest.mark.leaves("transports", "armed")
 def test_closing_after_the_loop_has_closed_gives_the_descriptor_back(ours: Any) -> None:
     loop = ours.new_loop()
     source, sink = pipe_pair()

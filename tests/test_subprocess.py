@@ -551,6 +551,7 @@ def test_a_cancelled_start_kills_the_child(api: Any, way: str) -> None:
 # --- the loop's end, threads ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.leaves("transports", "children", "armed")
 def test_a_child_may_outlive_the_loop(ours: Any, way: str) -> None:
     loop = ours.new_loop()
     transport, _ = loop.run_until_complete(_spawn(loop, "sleep", "1000"))
@@ -562,6 +563,7 @@ def test_a_child_may_outlive_the_loop(ours: Any, way: str) -> None:
     transport.close()
 
 
+@pytest.mark.leaves("transports", "children", "armed")
 def test_a_child_that_nobody_has_when_the_loop_is_closed_is_killed_with_a_warning(ours: Any, way: str) -> None:
     loop = ours.new_loop()
     transport, _ = loop.run_until_complete(_spawn(loop, "sleep", "1000"))
@@ -573,6 +575,7 @@ def test_a_child_that_nobody_has_when_the_loop_is_closed_is_killed_with_a_warnin
     _until_gone(pid)
 
 
+@pytest.mark.leaves("transports", "children", "armed")
 def test_closing_the_loop_in_the_middle_of_everything(ours: Any, way: str) -> None:
     loop = ours.new_loop()
 

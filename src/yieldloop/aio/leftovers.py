@@ -68,7 +68,8 @@ class Leftovers:
         lines += [f"async generator {agen.__qualname__}{_stand(agen)}" for agen in self.asyncgens]
         lines += [f"server {_safe_repr(server)}" for server in self.servers]
         lines += [f"transport {_safe_repr(transport)}{self._where(transport)}" for transport in self.transports]
-        lines += [f"child process {pid}: {_safe_repr(child)}{_made_at(child)}" for pid, child in self.children]
+        for pid, child in self.children:
+            lines.append(f"child process {pid} runs {_command_of(child)}: {_safe_repr(child)}{_made_at(child)}")
         frames = sys._current_frames()
         lines += [describe_thread(thread, job, frames, thread in self.held) for thread, job in self.threads]
         return "\n".join(lines)
@@ -209,6 +210,10 @@ def _name_of(job: Any) -> str:
         job = job.args[0] if wrapped and job.args else inner
     job = inspect.unwrap(job) if callable(job) else job
     return f"{getattr(job, '__qualname__', None) or _safe_repr(job)}()"
+
+
+def _command_of(child: Any) -> str:
+    return _safe_repr(getattr(getattr(child, "_proc", None), "args", None))
 
 
 def _safe_repr(thing: Any) -> str:

@@ -42,6 +42,12 @@ class EventLoop(ChildrenMixin, SendfileMixin, UnixMixin, DatagramMixin, FdMixin,
         super().set_debug(enabled)
         self._transports.notes = self._debug
 
+    def _count_transports(self) -> int:
+        return sum(transport.get_protocol() is not None for transport in list(self._transports.values()))
+
+    def _count_children(self) -> int:
+        return len(self._children)
+
 
 def new_event_loop() -> EventLoop:
     """A new loop with the default poller."""

@@ -71,14 +71,37 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         )
 
     def statistics(self) -> dict[str, Any]:
-        """What the loop holds now: counts of ready entries, timers, tasks that are not done, armed file descriptors."""
+        """What the loop holds now, as counts; asking costs a look at each transport, and nothing is counted in between.
+
+        ``ready``: entries to run; ``timers``: armed ones; ``tasks``: not done; ``asyncgens``: begun and not finished;
+        ``transports``: whose protocol has not been told of the end; ``children``: processes that run; ``threads``: of its pools;
+        ``armed``: sides of descriptors that somebody waits for; ``registered``: descriptors that the kernel watches; ``polls``,
+        ``events``, ``wakes``: since the loop was made. ``poller``: its class.
+        """
+        heap: Any = self._heap
+        poller: dict[str, int] = self._poller.statistics() if hasattr(self._poller, "statistics") else {}
+        executor = self._default_executor
         return {
             "ready": len(self._ready),
-            "timers": sum(1 for _ in self._scheduled_timers()),
+            "timers": len(heap) - getattr(heap, "_dead", 0),  # interpreted, cancelled ones are held until they are swept
             "tasks": len(self._tasks),
+            "asyncgens": len(self._asyncgens),
+            "transports": self._count_transports(),
+            "children": self._count_children(),
+            "threads": 0 if executor is None else len(executor._threads),
             "armed": self._poller.interest,
+            "registered": poller.get("registered", 0),
+            "polls": poller.get("polls", 0),
+            "events": poller.get("events", 0),
+            "wakes": poller.get("wakes", 0),
             "poller": type(self._poller).__name__,
         }
+
+    def _count_transports(self) -> int:
+        return 0
+
+    def _count_children(self) -> int:
+        return 0
 
     # --- running -------------------------------------------------------------------------------------------------------
 

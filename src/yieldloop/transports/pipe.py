@@ -121,7 +121,10 @@ class PipeTransport(Entry):
         if pipe is not None:
             self._pipe = None
             self._poller.forget(self._fd)
-            pipe.close()
+            try:
+                pipe.close()
+            except OSError:  # closed under us: there is nothing to give back, and the end has to come to its end
+                pass
 
     def __del__(self) -> None:
         if self._pipe is not None:

@@ -577,7 +577,10 @@ class TcpTransport(Entry):
             self._open = False
             if self._sock.fileno() == self._fd or self._poller.reader(self._fd) is self:
                 self._poller.forget(self._fd)  # else it was closed by somebody else, and the number may be another file's now
-            self._sock.close()
+            try:
+                self._sock.close()
+            except OSError:  # closed by its number: there is nothing to give back, and the end has to come to its end
+                pass
 
     def _lose_descriptor(self) -> None:
         """A new connection has our number: if we are open, somebody else has closed our socket."""

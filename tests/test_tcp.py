@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import errno
 import gc
+import os
 import socket
 import struct
 from typing import Any
@@ -645,3 +646,27 @@ def test_a_host_named_twice_is_bound_once(api: Any) -> None:
         await shut(server)
 
     api.run(main())
+
+
+def test_a_descriptor_closed_by_its_number_does_not_keep_a_transport_from_ending(ours: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: None)
+        accepted = loop.create_future()
+
+        class Taken(asyncio.Protocol):
+            def connection_made(self, transport: Any) -> None:
+                accepted.set_result(transport)
+
+        server = await loop.create_server(Taken, "127.0.0.1", 0)
+        client, _ = await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
+        transport = await accepted
+        os.close(transport.get_extra_info("socket").fileno())
+        transport.abort()
+        server.close()
+        await asyncio.wait_for(server.wait_closed(), 10)
+        assert transport.get_protocol() is None
+        client.abort()
+        await asyncio.sleep(0)
+
+    ours.run(main())

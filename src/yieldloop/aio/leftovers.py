@@ -145,7 +145,7 @@ def children_of(loop: Any) -> list[tuple[int, Any]]:
 
 def pools_of(loop: Any) -> list[Any]:
     """The thread pools that belong to *loop*: the default executor and the one for look-ups, if they were needed."""
-    pools = (getattr(loop, name, None) for name in ("_default_executor", "_resolver_pool"))
+    pools = (getattr(loop, name, None) for name in ("_default_executor", "_lookup_pool"))
     return [pool for pool in pools if pool is not None]
 
 

@@ -145,16 +145,14 @@ class _Ending:
         task.result()
 
     def threads(self) -> None:
-        """Let the pools' threads end; when the time is over, their queues are dropped and who runs is left."""
-        pools = pools_of(self._loop)
-        if not pools:
+        """Let the executor's threads end; when the time is over, its queue is dropped and who runs is left."""
+        executor = getattr(self._loop, "_default_executor", None)  # a look-up that still runs is waited for by nobody
+        if executor is None:
             self._end_foreign_executor()
             return
         self._loop._executor_shutdown_called = True
-        ended = {self._joined(pool) for pool in pools}
-        if not self._wait_for(ended):
-            for pool in pools:
-                pool.shutdown(wait=False, cancel_futures=True)
+        if not self._wait_for({self._joined(executor)}):
+            executor.shutdown(wait=False, cancel_futures=True)
 
     def _end_foreign_executor(self) -> None:
         """A loop that does not show its executor ends it by itself."""

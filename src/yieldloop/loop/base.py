@@ -80,7 +80,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         """
         heap: Any = self._heap
         poller: dict[str, int] = self._poller.statistics() if hasattr(self._poller, "statistics") else {}
-        executor = self._default_executor
+        pools = (self._default_executor, getattr(self, "_lookup_pool", None))
         return {
             "ready": len(self._ready),
             "timers": len(heap) - getattr(heap, "_dead", 0),  # interpreted, cancelled ones are held until they are swept
@@ -88,7 +88,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
             "asyncgens": len(self._asyncgens),
             "transports": self._count_transports(),
             "children": self._count_children(),
-            "threads": 0 if executor is None else len(executor._threads),
+            "threads": sum(len(pool._threads) for pool in pools if pool is not None),
             "armed": self._poller.interest,
             "registered": poller.get("registered", 0),
             "polls": poller.get("polls", 0),

@@ -629,6 +629,7 @@ def test_sending_after_the_end_is_dropped_counted_and_warned_of(ours: Any, caplo
     ours.run(main())
 
 
+@pytest.mark.leaves("transports", "armed")
 def test_an_unclosed_endpoint_warns_and_frees_its_descriptor(ours: Any) -> None:
     async def main() -> None:
         await endpoint(asyncio.DatagramProtocol, local_addr=(LOCAL, 0))

@@ -22,6 +22,7 @@ PATCHED = {
                                 "yieldloop.loop.resolver:socket"),
     ("unix_events", "socket"): ("yieldloop.loop.unix:socket",),
     ("unix_events", "signal"): ("yieldloop.loop.signals:signal",),
+    ("unix_events", "os"): ("yieldloop.loop.sendfile:os",),
     ("unix_events", "sys"): ("yieldloop.loop.signals:sys",),
     ("coroutines", "_is_debug_mode"): ("yieldloop.loop.base:_debug_by_default",),
 }

@@ -402,6 +402,49 @@ def test_readers_and_writers_are_called_until_removed(loop: Any) -> None:
     assert seen == [b"hello"]
 
 
+def test_a_thread_that_cancels_waits_for_a_callback_that_has_begun(our_loop: Any) -> None:
+    begun, asked = threading.Event(), threading.Event()
+    order: list[str] = []
+
+    def callback() -> None:
+        begun.set()
+        asked.wait(10)
+        order.append("callback is over")
+
+    def other_thread() -> None:
+        handle = our_loop.call_soon_threadsafe(callback)
+        assert isinstance(handle, asyncio.Handle)
+        begun.wait(10)
+        threading.Timer(0.01, asked.set).start()
+        handle.cancel()
+        order.append("cancel() is over")
+        assert handle.cancelled()
+        our_loop.call_soon_threadsafe(our_loop.stop)
+
+    thread = threading.Thread(target=other_thread)
+    thread.start()
+    our_loop.run_forever()
+    thread.join()
+    assert order == ["callback is over", "cancel() is over"]
+
+
+def test_a_threadsafe_callback_may_cancel_itself_and_can_be_cancelled_before_it_begins(our_loop: Any) -> None:
+    ran: list[str] = []
+
+    def itself() -> None:
+        mine.cancel()
+        ran.append("itself")
+
+    mine = our_loop.call_soon_threadsafe(itself)
+    never = our_loop.call_soon_threadsafe(ran.append, "never")
+    thread = threading.Thread(target=never.cancel)
+    thread.start()
+    thread.join()
+    our_loop.call_soon_threadsafe(our_loop.stop)
+    our_loop.run_forever()
+    assert ran == ["itself"] and mine.cancelled() and never.cancelled()
+
+
 # --- signals -----------------------------------------------------------------------------------------------------------
 
 

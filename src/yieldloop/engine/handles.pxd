@@ -15,6 +15,15 @@ cdef class Handle(DueTimer):
     cpdef object cancel(self)
 
 
+cdef class ThreadsafeHandle(Handle):
+    cdef bint _running
+    cdef object _waiting
+
+    cpdef object cancel(self)
+    cdef object _wait_for_end(self)
+    cdef object _tell_waiting(self)
+
+
 cdef class TimerHandle(Handle):
     cdef double _due
     cdef object _given

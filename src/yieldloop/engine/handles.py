@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
+from asyncio import events as _events
 from asyncio import format_helpers as _format
 from typing import Any
 
@@ -109,6 +111,73 @@ class Handle(DueTimer):
 
     def __repr__(self) -> str:
         return self._repr if self._repr is not None else self._describe()
+
+
+_ThreadsafeFace = getattr(_events, "_ThreadSafeHandle", asyncio.Handle)  # Python 3.14 has a class of that name
+_registering = threading.Lock()  # held for a few instructions, by those who wait for a callback and by its end
+
+
+class ThreadsafeHandle(Handle):
+    """What `call_soon_threadsafe` returns. Asked or cancelled in another thread while its callback runs, it waits for the end.
+
+    So whoever has cancelled knows: either the callback never begins, or it is over. No lock is made before somebody waits:
+    the one who waits leaves a lock and looks at ``_running`` then, the end clears ``_running`` and looks for locks then.
+    """
+
+    __slots__ = (
+        "_running",  # True from before the last look at _cancelled until the callback is over
+        "_waiting",  # the locks of those who wait for that, or None
+    )
+
+    def __init__(self, callback: Any, args: Any, loop: Any, context: Any = None) -> None:
+        Handle.__init__(self, callback, args, loop, context)
+        self._running = False
+        self._waiting: Any = None
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return _ThreadsafeFace
+
+    def run(self) -> None:
+        self._running = True
+        callback = self._callback  # before the look at _cancelled: cancel() sets that first and lets go of these then
+        args = self._args
+        try:
+            if not self._cancelled:
+                call_in_context(self._context, callback, args)
+        finally:
+            self._running = False
+            if self._waiting is not None:
+                self._tell_waiting()
+            del callback, args, self  # as in Handle.run
+
+    def cancel(self) -> None:
+        """As `Handle.cancel`; from another thread, returns when a callback that has begun is over."""
+        self._wait_for_end()
+        Handle.cancel(self)
+        self._wait_for_end()  # it may have begun between the two
+
+    def cancelled(self) -> bool:
+        """True if `cancel` was called. From another thread, answers when a callback that has begun is over."""
+        self._wait_for_end()
+        return self._cancelled
+
+    def _wait_for_end(self) -> None:
+        if not self._running or self._loop._thread_id == threading.get_ident():
+            return
+        over = threading.Lock()
+        over.acquire()
+        with _registering:
+            self._waiting = [over] if self._waiting is None else [*self._waiting, over]
+        if self._running:
+            over.acquire()  # released by the end
+
+    def _tell_waiting(self) -> None:
+        with _registering:
+            waiting = self._waiting
+            self._waiting = None
+        for over in waiting:
+            over.release()
 
 
 class TimerHandle(Handle):

@@ -15,7 +15,7 @@ from yieldloop.engine._leaf cimport (
 from yieldloop.engine._ring cimport ReadyQueue
 from yieldloop.engine.core cimport Core
 from yieldloop.engine.futures cimport Future
-from yieldloop.engine.handles cimport Handle, TimerHandle
+from yieldloop.engine.handles cimport Handle, ThreadsafeHandle, TimerHandle
 from yieldloop.engine.polling cimport Poller
 from yieldloop.engine.tasks cimport Task
 
@@ -39,6 +39,8 @@ cdef class LoopCore(Core):
     cdef Future _new_future(self)
     @cython.locals(handle=Handle)
     cdef Handle _make_handle(self, object callback, tuple args, object context)
+    @cython.locals(handle=ThreadsafeHandle)
+    cdef ThreadsafeHandle _make_threadsafe_handle(self, object callback, tuple args, object context)
     @cython.locals(timer=TimerHandle)
     cdef TimerHandle _arm(self, double when, object callback, tuple args, object context)
     cdef long long _now_ns(self) except? -2

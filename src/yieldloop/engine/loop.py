@@ -29,7 +29,7 @@ from yieldloop.engine._leaf import (
 )
 from yieldloop.engine.core import Core, logger
 from yieldloop.engine.futures import Future
-from yieldloop.engine.handles import Handle, TimerHandle
+from yieldloop.engine.handles import Handle, ThreadsafeHandle, TimerHandle
 from yieldloop.engine.tasks import Task, iscoroutine, iscoroutinefunction
 
 FOREVER = -1  # a time-out that does not end, and the first deadline of no timers
@@ -109,6 +109,19 @@ class LoopCore(Core):
         handle._source_traceback = program_stack() if self._debug else None
         return handle
 
+    def _make_threadsafe_handle(self, callback: Any, args: Any, context: Any) -> Any:
+        handle = ThreadsafeHandle.__new__(ThreadsafeHandle)
+        handle._loop = self
+        handle._callback = callback
+        handle._args = args
+        handle._context = copy_context() if context is None else context
+        handle._source_traceback = program_stack() if self._debug else None
+        handle._cancelled = False
+        handle._repr = None
+        handle._running = False
+        handle._waiting = None
+        return handle
+
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
         """Call ``callback(*args)`` in the next iteration, in *context* (default: a copy of the caller's). Not thread-safe."""
         if self._closed or self._debug or not is_callable(callback):
@@ -121,7 +134,7 @@ class LoopCore(Core):
         """As `call_soon`, from any thread and from signal handlers. Wakes the loop if it sleeps, by one write a sleep."""
         if self._closed or self._debug or not is_callable(callback):
             self._check(callback, "call_soon_threadsafe", False)
-        handle = self._make_handle(callback, args, context)
+        handle = self._make_threadsafe_handle(callback, args, context)
         self._ready.push(handle)
         if self._asleep:
             self._asleep = False  # whoever comes next before the loop wakes has nothing to do

@@ -355,6 +355,33 @@ def test_an_exception_nobody_can_retrieve_any_more_is_reported_at_once(api: Api)
         gc.enable()
 
 
+def test_a_context_that_is_none_is_refused_at_the_call(our_loop: Any) -> None:
+    async def child() -> None:
+        pass
+
+    coro = child()
+    with pytest.raises(TypeError, match=r"a contextvars\.Context was expected, got 'ctx'"):
+        our_loop.create_task(coro, context="ctx")
+    with pytest.raises(TypeError, match=r"a contextvars\.Context was expected, got 'ctx'"):
+        yieldloop.Task(coro, loop=our_loop, context="ctx")
+    coro.close()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="before Python 3.15 a second __init__() is a fresh start")
+def test_a_future_or_task_begins_only_once(our_loop: Any) -> None:
+    async def child() -> None:
+        pass
+
+    future, task = our_loop.create_future(), our_loop.create_task(child())
+    with pytest.raises(RuntimeError, match="is already initialized"):
+        future.__init__(loop=our_loop)
+    coro = child()
+    with pytest.raises(RuntimeError, match="is already initialized"):
+        task.__init__(coro, loop=our_loop)
+    coro.close()
+    our_loop.run_until_complete(task)
+
+
 @pytest.mark.parametrize("kind", ["future", "task"])
 def test_a_subclass_that_forgot_the_constructor_is_told_so(kind: str) -> None:
     base: Any = yieldloop.Future if kind == "future" else yieldloop.Task

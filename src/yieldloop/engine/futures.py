@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import reprlib
+import sys
 import types
 from asyncio import CancelledError, InvalidStateError
 from asyncio import base_futures as _base_futures
@@ -31,6 +32,7 @@ from yieldloop.engine.running import current_loop
 PENDING = "PENDING"
 CANCELLED = "CANCELLED"
 FINISHED = "FINISHED"
+ONCE = sys.version_info >= (3, 15)  # from then on a second __init__() is an error; before, it was a fresh start
 
 skip_globals(globals())
 
@@ -66,6 +68,8 @@ class Future(Waiter):
     )
 
     def __init__(self, *, loop: Any = None) -> None:
+        if ONCE and self._loop is not None:
+            raise RuntimeError(f"{self!r} is already initialized: make a new one for another result")
         self._open(current_loop() if loop is None else loop)
 
     def _open(self, loop: Any) -> None:

@@ -33,6 +33,7 @@ from asyncio import coroutines as _coroutines
 from asyncio import runners as _runners
 from asyncio import taskgroups as _taskgroups
 from asyncio import tasks as _stock
+from contextvars import Context
 from traceback import FrameSummary, StackSummary
 from typing import Any
 
@@ -48,7 +49,7 @@ from yieldloop.engine._leaf import (
     skip_globals,
     swap_current,
 )
-from yieldloop.engine.futures import Future, isfuture
+from yieldloop.engine.futures import ONCE, Future, isfuture
 from yieldloop.engine.running import current_loop
 
 PENDING = "PENDING"
@@ -85,6 +86,8 @@ class Task(Future):
     def __init__(
         self, coro: Any, *, loop: Any = None, name: Any = None, context: Any = None, eager_start: bool = False
     ) -> None:
+        if ONCE and self._loop is not None:
+            raise RuntimeError(f"{self!r} is already initialized: make a new task for another coroutine")
         self._begin(coro, current_loop() if loop is None else loop, name, context, eager_start)
 
     def _begin(self, coro: Any, loop: Any, name: Any, context: Any, eager_start: bool) -> None:
@@ -96,6 +99,9 @@ class Task(Future):
         self._cancels = 0
         self._next_error: Any = None
         self._given_name = _numbers() if name is None else str(name)
+        if context is not None and type(context) is not Context:
+            self._log_destroy_pending = False
+            raise TypeError(f"a contextvars.Context was expected, got {context!r}: make one by contextvars.copy_context()")
         self._context = copy_context() if context is None else context
         self._site_code = program_code()
         self._site_lasti = program_lasti()

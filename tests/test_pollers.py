@@ -74,7 +74,7 @@ def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
 def taken(queue: ReadyQueue) -> list[Any]:
     found = []
     while len(queue):
-        found.append(queue.pop())
+        found.append(queue.popleft())
     return found
 
 

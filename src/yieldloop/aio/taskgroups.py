@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from asyncio import events as _events
 from collections.abc import Coroutine
-from contextvars import copy_context
 from types import TracebackType
 from typing import Any, TypeVar
 
 from yieldloop.aio.tasks import create_task_on
 from yieldloop.engine._leaf import skip_globals
+from yieldloop.engine.gathering import Crew
 from yieldloop.engine.tasks import Task, current_task
 from yieldloop.errors import CancelledError
 
@@ -29,7 +29,7 @@ _get_running_loop = _events.get_running_loop
 skip_globals(globals())
 
 
-class TaskGroup:
+class TaskGroup(Crew):
     """``async with TaskGroup() as group:`` starts tasks by ``group.create_task(…)`` and waits for all of them at the block's end.
 
     When the body or a task fails, the others and the body are cancelled, and all errors leave the block as one ExceptionGroup.
@@ -37,15 +37,13 @@ class TaskGroup:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._entered = False
         self._exiting = False
         self._aborting = False  # everything in the group is to end
         self._cancel_on_enter = False
-        self._loop: Any = None
         self._parent_task: Any = None
-        self._context: Any = None  # what our done-callbacks run in
         self._parent_cancel_requested = False  # we owe the parent an uncancel()
-        self._tasks: set[Any] = set()
         self._errors: list[BaseException] | None = []  # None when the group is over
         self._base_error: BaseException | None = None
         self._on_completed_fut: Any = None  # the parent waits for it in __aexit__
@@ -62,20 +60,15 @@ class TaskGroup:
             info.append("entered")
         return f"<TaskGroup{' '.join(info)}>"
 
-    @property
-    def _awaiting_task(self) -> Any:  # for call graphs: whom our done-callbacks tell
-        return self._parent_task
-
     async def __aenter__(self) -> TaskGroup:
         if self._entered:
             raise RuntimeError(f"TaskGroup {self!r} has already been entered")
         if self._loop is None:
-            self._loop = _get_running_loop()
+            self._bind(_get_running_loop())
         self._parent_task = current_task(self._loop)
         if self._parent_task is None:
             raise RuntimeError(f"TaskGroup {self!r} cannot determine the parent task")
         self._entered = True
-        self._context = copy_context()  # one for all our done-callbacks, which change nothing in it
         if self._cancel_on_enter:
             self.cancel()
         return self
@@ -89,10 +82,9 @@ class TaskGroup:
             self._refuse(coro)
         if kwargs:
             task = create_task_on(self._loop, coro, kwargs)
+            self._join(task)
         else:
-            task = self._loop.create_task(coro)
-        self._tasks.add(task)
-        task.add_done_callback(self._on_task_done, context=self._context)
+            task = self._enroll(coro)
         if self._aborting and not task.done():  # its eager first step cancelled the group
             task.cancel()
         try:

@@ -1,7 +1,7 @@
 """gather, wait, as_completed, shield: waiting for several things, or for one at arm's length.
 
-What lives here: collectors, each an object whose done-callback is put on all that is waited for. What may not: starting tasks
-(`tasks`), limits in time around a block (`timeouts`).
+What lives here: collectors, each an object whose done-callback is put on all that is waited for (that of gather() counts in
+`engine.gathering`). What may not: starting tasks (`tasks`), limits in time around a block (`timeouts`).
 
 A collector carries the task that waits as ``_awaiting_task``. That is all the bookkeeping that call graphs need: who waits for a
 future is read off its callbacks when somebody asks (`graph`), and costs nothing while nobody does.
@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import concurrent.futures
 import inspect
-import types
 from asyncio import events as _events
 from collections.abc import Awaitable, Coroutine, Iterable
-from contextvars import copy_context
 from typing import Any
 
 from yieldloop.aio.queues import Queue
 from yieldloop.aio.tasks import ensure_future
 from yieldloop.engine._leaf import skip_globals
-from yieldloop.engine.futures import Future, isfuture, loop_of
+from yieldloop.engine.futures import isfuture, loop_of
+from yieldloop.engine.gathering import _GatheringFuture, start
 from yieldloop.engine.running import current_loop
 from yieldloop.engine.tasks import current_task, iscoroutine
-from yieldloop.errors import CancelledError, bad_delay
+from yieldloop.errors import bad_delay
 
 __all__ = ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "as_completed", "gather", "shield", "wait")
 
@@ -31,7 +30,6 @@ FIRST_COMPLETED = concurrent.futures.FIRST_COMPLETED
 FIRST_EXCEPTION = concurrent.futures.FIRST_EXCEPTION
 ALL_COMPLETED = concurrent.futures.ALL_COMPLETED
 
-_CoroutineType = types.CoroutineType
 _running_loop_or_none = _events._get_running_loop
 _get_running_loop = _events.get_running_loop
 
@@ -39,74 +37,6 @@ skip_globals(globals())
 
 
 # --- gather ------------------------------------------------------------------------------------------------------------
-
-
-class _GatheringFuture(Future):
-    """The future that gather() returns: it counts its children and cancels them when it is cancelled itself."""
-
-    def __init__(self, children: list[Any], different: int, return_exceptions: bool, task: Any, *, loop: Any) -> None:
-        super().__init__(loop=loop)
-        self._children = children  # in the order of the arguments, one of which may stand there twice
-        self._left = different  # children that are not done yet
-        self._return_exceptions = return_exceptions
-        self._some_failed = False
-        self._cancel_requested = False
-        self._awaiting_task = task
-
-    def cancel(self, msg: Any = None) -> bool:
-        """Cancel the children. As with a task, this future is done when they are. False if no child could be cancelled."""
-        if self.done():
-            return False
-        some = False
-        for child in self._children:
-            if child.cancel(msg=msg):
-                some = True
-        if some:
-            self._cancel_requested = True  # and so gather() ends in a cancellation, return_exceptions or not
-        return some
-
-    def child_done(self, child: Any) -> None:
-        self._left -= 1
-        if self.done():
-            if not child.cancelled():
-                child.exception()  # nobody can ask for it through us any more: do not report it
-            return
-        if child.cancelled():
-            if not self._return_exceptions:
-                self._fail(child._make_cancelled_error())
-                return
-            self._some_failed = True
-        else:
-            exc = child.exception()
-            if exc is not None:
-                if not self._return_exceptions:
-                    self._fail(exc)
-                    return
-                self._some_failed = True
-        if not self._left:
-            self._complete()
-
-    def _fail(self, exc: BaseException) -> None:
-        self._awaiting_task = None  # the children run on, and nobody waits for them (cpython issue 157213)
-        self.set_exception(exc)
-
-    def _complete(self) -> None:
-        self._awaiting_task = None
-        if self._cancel_requested:
-            self.set_exception(self._children[-1]._make_cancelled_error())
-        elif self._some_failed:
-            self.set_result([_outcome(child) for child in self._children])
-        else:
-            self.set_result([child.result() for child in self._children])
-
-
-def _outcome(child: Any) -> Any:
-    """The child's result, or its exception as a value."""
-    if child.cancelled():
-        message = child._cancel_message
-        return CancelledError("" if message is None else message)
-    exc = child.exception()
-    return child.result() if exc is None else exc
 
 
 def gather(*coros_or_futures: Any, return_exceptions: bool = False) -> Any:
@@ -122,33 +52,11 @@ def gather(*coros_or_futures: Any, return_exceptions: bool = False) -> Any:
         nothing.set_result([])
         return nothing
     task = None if loop is None else current_task(loop)
-    futures: dict[Any, Any] = {}
-    for arg in coros_or_futures:
-        if arg in futures:
-            continue
-        child: Any
-        if type(arg) is _CoroutineType and loop is not None:
-            child = loop.create_task(arg)
-        else:
-            child = ensure_future(arg, loop=loop)
-            if loop is None:
-                loop = loop_of(child)
-        if child is not arg:
-            child._log_destroy_pending = False  # nobody else has it: its end is reported through us
-        futures[arg] = child
+    futures, loop = start(coros_or_futures, loop, ensure_future)
     different = futures.values()
     children = list(different) if len(futures) == len(coros_or_futures) else [futures[arg] for arg in coros_or_futures]
     outer = _GatheringFuture(children, len(futures), return_exceptions, task, loop=loop)
-    child_done = outer.child_done
-    context = copy_context()
-    done = []
-    for child in different:
-        if child.done():  # before, or by an eager first step
-            done.append(child)
-        else:
-            child.add_done_callback(child_done, context=context)
-    for child in done:  # at once: a gather() of what is all done is done itself
-        child_done(child)
+    outer.follow(different)
     return outer
 
 

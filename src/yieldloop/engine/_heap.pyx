@@ -1,11 +1,18 @@
-# The compiled twin of _heap.py: a 4-ary heap of 24-byte slots. Each timer knows its place, so that disarming takes it out at once:
-# its memory is warm and goes to the next timer. (Marking it and sweeping later, as the interpreted twin does, made arming among a
-# million timers ten times as dear as among a thousand, for the cache misses of what lay dead.)
+# The compiled twin of _heap.py: a 4-ary heap of 24-byte slots. Each timer's place is known, so that disarming takes it out at
+# once: its memory is warm and goes to the next timer. (Marking it and sweeping later, as the interpreted twin does, made arming
+# among a million timers ten times as dear as among a thousand, for the cache misses of what lay dead.) The places stand
+# in an array of their own, by the timer's number, and not in the timers: sifting moves half a dozen slots and would touch as
+# many objects all over the memory.
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
+from yieldloop.engine._inline cimport show, yl_visit
+
 FOREVER = -1
+cdef enum:
+    KEPT = 1024          # slots that an empty heap keeps
+    MOST = 1 << 30       # armed timers, so that a number fits into an int
 
 
 cdef class DueTimer(Entry):
@@ -20,70 +27,89 @@ cdef inline bint _before(Slot *a, Slot *b) noexcept:
 cdef class TimerHeap:
     def __cinit__(self):
         self._slots = NULL
-        self._capacity = self._size = 0
+        self._timers = NULL
+        self._places = NULL
+        self._capacity = self._numbers = self._size = 0
+        self._free = -1
         self._order = 0
 
     def __dealloc__(self):
         self.clear()
-        PyMem_Free(self._slots)
 
     cpdef int push(self, long long when, DueTimer timer) except -1:
         cdef Slot slot
-        cdef Slot *grown
-        cdef Py_ssize_t capacity
-        if self._size == self._capacity:
-            capacity = 32 if self._capacity == 0 else self._capacity + (self._capacity >> 1)
-            grown = <Slot *>PyMem_Realloc(self._slots, capacity * sizeof(Slot))
-            if grown == NULL:
-                raise MemoryError()
-            self._slots = grown
-            self._capacity = capacity
+        cdef int number = self._free
+        if number >= 0:
+            self._free = self._places[number]
+        else:
+            if self._numbers == self._capacity:
+                self._reserve(32 if self._capacity == 0 else self._capacity + (self._capacity >> 1))
+            number = <int>self._numbers
+            self._numbers += 1
         Py_INCREF(timer)
+        self._timers[number] = <PyObject *>timer
+        timer._number = number
         slot.when = when
         slot.order = self._order
-        slot.timer = <PyObject *>timer
+        slot.number = number
         self._order += 1
         self._size += 1
         self._up(self._size - 1, slot)
+        return 0
+
+    cdef int _reserve(self, Py_ssize_t capacity) except -1:
+        cdef void *slots
+        cdef void *timers
+        cdef void *places
+        if capacity > MOST:
+            raise MemoryError(f"{MOST} timers are armed already: the numbers of a heap end there")
+        slots = PyMem_Realloc(self._slots, capacity * sizeof(Slot))
+        if slots != NULL:
+            self._slots = <Slot *>slots
+        timers = PyMem_Realloc(self._timers, capacity * sizeof(PyObject *))
+        if timers != NULL:
+            self._timers = <PyObject **>timers
+        places = PyMem_Realloc(self._places, capacity * sizeof(int))
+        if places != NULL:
+            self._places = <int *>places
+        if slots == NULL or timers == NULL or places == NULL:
+            raise MemoryError()
+        self._capacity = capacity
         return 0
 
     cpdef long long first(self) except? -2:
         return self._slots[0].when if self._size else -1
 
     cpdef DueTimer pop_due(self, long long now):
-        cdef DueTimer timer
         if not self._size or self._slots[0].when > now:
             return None
-        timer = <DueTimer>self._slots[0].timer
-        self._remove(0)
-        Py_DECREF(timer)
-        return timer
+        return self._remove(0)
 
     cpdef int disarm(self, DueTimer timer) except -1:
-        cdef Py_ssize_t i = timer._place
-        if i < 0 or i >= self._size or self._slots[i].timer != <PyObject *>timer:
-            return 0
-        self._remove(i)
-        Py_DECREF(timer)
+        cdef int number = timer._number
+        if 0 <= number < self._numbers and self._timers[number] == <PyObject *>timer:
+            self._remove(self._places[number])
         return 0
 
-    cdef void _remove(self, Py_ssize_t i) noexcept:
-        """Take slot *i* out; the reference in it goes to the caller."""
+    cdef DueTimer _remove(self, int place):
+        """Take the timer of slot *place* out."""
+        cdef int number = self._slots[place].number
+        cdef DueTimer timer = <DueTimer>self._timers[number]
         cdef Slot last
-        cdef Slot *smaller
-        (<DueTimer>self._slots[i].timer)._place = -1
+        Py_DECREF(timer)
+        self._timers[number] = NULL
+        self._places[number] = self._free
+        self._free = number
         self._size -= 1
-        if i < self._size:
+        if place < self._size:
             last = self._slots[self._size]
-            if i and _before(&last, &self._slots[(i - 1) >> 2]):
-                self._up(i, last)
+            if place and _before(&last, &self._slots[(place - 1) >> 2]):
+                self._up(place, last)
             else:
-                self._down(i, last)
-        if self._capacity > 64 and self._size < self._capacity >> 2:
-            smaller = <Slot *>PyMem_Realloc(self._slots, (self._capacity >> 1) * sizeof(Slot))
-            if smaller != NULL:
-                self._slots = smaller
-                self._capacity >>= 1
+                self._down(place, last)
+        elif self._size == 0 and self._capacity > KEPT:  # the last of many: give the memory back
+            self._drop()
+        return timer
 
     cdef void _up(self, Py_ssize_t i, Slot slot) noexcept:
         cdef Py_ssize_t parent
@@ -116,24 +142,35 @@ cdef class TimerHeap:
 
     cdef void _put(self, Py_ssize_t i, Slot slot) noexcept:
         self._slots[i] = slot
-        (<DueTimer>slot.timer)._place = i
+        self._places[slot.number] = <int>i
+
+    cdef void _drop(self) noexcept:
+        PyMem_Free(self._slots)
+        PyMem_Free(self._timers)
+        PyMem_Free(self._places)
+        self._slots = NULL
+        self._timers = NULL
+        self._places = NULL
+        self._capacity = self._numbers = self._size = 0
+        self._free = -1
 
     def clear(self):
-        cdef Slot *slots = self._slots
-        cdef Py_ssize_t i, size = self._size
-        self._slots = NULL
-        self._capacity = self._size = 0
-        for i in range(size):
-            (<DueTimer>slots[i].timer)._place = -1
-            Py_DECREF(<object>slots[i].timer)
-        PyMem_Free(slots)
+        cdef PyObject **timers = self._timers
+        cdef Py_ssize_t i, numbers = self._numbers
+        self._timers = NULL
+        self._drop()
+        for i in range(numbers):
+            if timers[i] != NULL:
+                show(<object>timers[i])  # whoever else has it keeps it
+                Py_DECREF(<object>timers[i])
+        PyMem_Free(timers)
 
     def __len__(self):
         return self._size
 
     def __iter__(self):
         cdef Py_ssize_t i
-        return iter([<object>self._slots[i].timer for i in range(self._size)])
+        return iter([<object>self._timers[self._slots[i].number] for i in range(self._size)])
 
     def __repr__(self):
         return f"<TimerHeap {self._size} armed>"
@@ -154,7 +191,7 @@ cdef int _traverse(PyObject *self, visitproc visit, void *arg) noexcept:
     cdef Py_ssize_t i
     cdef int stop
     for i in range(heap._size):
-        stop = visit(heap._slots[i].timer, arg)
+        stop = yl_visit(heap._timers[heap._slots[i].number], visit, arg)
         if stop:
             return stop
     return 0

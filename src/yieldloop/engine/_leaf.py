@@ -262,6 +262,9 @@ class FutureIter:
         self._future = None
 
 
+new_iter = FutureIter
+
+
 def _as_exception(typ: Any, val: Any, tb: Any) -> BaseException:
     """The three-argument form of ``throw``, which generators still accept, as one exception."""
     if (val is not None or tb is not None) and sys.version_info >= (3, 12):

@@ -366,6 +366,12 @@ cdef class FutureIter:
         self._future = None
 
 
+cpdef FutureIter new_iter(Promise future):
+    cdef FutureIter it = FutureIter.__new__(FutureIter)
+    it._future = future
+    return it
+
+
 def _as_exception(typ, val, tb):
     if (val is not None or tb is not None) and sys.version_info >= (3, 12):
         text = "the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead."

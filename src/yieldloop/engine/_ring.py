@@ -15,6 +15,7 @@ class ReadyQueue(deque[Any]):
 
     push = deque.append
     pop = deque.popleft
+    pop_last = deque.pop  # the newest: where the queue serves as a store
 
     __slots__ = ()
 

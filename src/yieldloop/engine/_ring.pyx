@@ -1,15 +1,14 @@
 # The compiled twin of _ring.py: a ring of pointers that doubles when it is full and never shrinks below what it has seen
-# in this iteration's order of magnitude. Pushing from another thread is safe under the GIL: nothing here releases it.
-cimport cython
+# in this iteration's order of magnitude. Its hot methods stand in the .pxd, to be compiled into their callers. Pushing from another thread is safe under the GIL: nothing here releases it.
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.ref cimport Py_DECREF
 
+from yieldloop.engine._inline cimport show, yl_visit
 from yieldloop.engine._leaf cimport Entry
 
 cdef Py_ssize_t START = 64
 
 
-@cython.final
 cdef class ReadyQueue:
     def __cinit__(self):
         self._slots = <PyObject **>PyMem_Malloc(START * sizeof(PyObject *))
@@ -29,25 +28,8 @@ cdef class ReadyQueue:
             entry = self._slots[self._head]
             self._head = (self._head + 1) & self._mask
             self._size -= 1
+            show(<object>entry)  # whoever else has it keeps it
             Py_DECREF(<object>entry)
-
-    cpdef int push(self, Entry entry) except -1:
-        if self._size > self._mask:
-            self._grow()
-        Py_INCREF(entry)
-        self._slots[(self._head + self._size) & self._mask] = <PyObject *>entry
-        self._size += 1
-        return 0
-
-    cpdef Entry pop(self):
-        cdef Entry entry
-        if not self._size:
-            raise IndexError("pop from an empty ready queue")
-        entry = <Entry>self._slots[self._head]
-        self._head = (self._head + 1) & self._mask
-        self._size -= 1
-        Py_DECREF(entry)
-        return entry
 
     cdef int _grow(self) except -1:
         cdef Py_ssize_t capacity = self._mask + 1
@@ -101,7 +83,7 @@ cdef int _traverse(PyObject *self, visitproc visit, void *arg) noexcept:
     cdef Py_ssize_t i
     cdef int stop
     for i in range(ring._size):
-        stop = visit(ring._slots[(ring._head + i) & ring._mask], arg)
+        stop = yl_visit(ring._slots[(ring._head + i) & ring._mask], visit, arg)
         if stop:
             return stop
     return 0

@@ -1,3 +1,4 @@
+from yieldloop.engine._contexts cimport Contexts
 from yieldloop.engine._heap cimport TimerHeap
 from yieldloop.engine._leaf cimport Entry
 from yieldloop.engine._ring cimport ReadyQueue
@@ -9,6 +10,8 @@ cdef class Core:
     cdef readonly TimerHeap _heap
     cdef public Poller _poller
     cdef readonly set _tasks
+    cdef Contexts _contexts
+    cdef Contexts _lender
     cdef object _probe
     cdef public bint _debug
     cdef public bint _closed

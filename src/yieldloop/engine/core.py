@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from yieldloop.engine._contexts import Contexts
 from yieldloop.engine._heap import TimerHeap
 from yieldloop.engine._ring import ReadyQueue
 from yieldloop.engine.probe import EVENTS
@@ -25,6 +26,7 @@ class Core:
         "_after",  # entries whose `after` is called when the entry that runs now is over
         "_after_due",  # _after holds some
         "_asleep",  # True while poll may wait: only then does another thread have to wake it
+        "_contexts",  # the snapshots of contexts, and the context that is lent
         "_closed",  # True after close(); nothing is accepted any more
         "_debug",
         "_entered",  # the standard library's register names a task of ours as the current one
@@ -36,11 +38,14 @@ class Core:
         "_tasks",  # every task that is not done: the strong reference that keeps it
         "_thread_id",  # of the thread that runs the loop, or None
         "_heap",
+        "_lender",  # _contexts if it lends, else None
     )
 
     def __init__(self, poller: Any) -> None:
         self._ready = ReadyQueue()
         self._heap = TimerHeap()
+        self._contexts = Contexts()
+        self._lender: Contexts | None = self._contexts if self._contexts.lends else None
         self._tasks: set[Any] = set()
         self._poller = poller
         self._probe: Any = None

@@ -1,6 +1,7 @@
 cimport cython
 
-from yieldloop.engine._leaf cimport Entry, FutureIter, Promise, copy_context, program_stack
+from yieldloop.engine cimport _inline
+from yieldloop.engine._leaf cimport Entry, Promise, new_iter, program_stack
 from yieldloop.engine.core cimport Core
 from yieldloop.engine.handles cimport Handle
 
@@ -22,6 +23,7 @@ cdef class Future(Waiter):
     cdef dict __dict__
     cdef object __weakref__
 
+    cdef int _blank(self) except -1
     cdef int _open(self, object loop) except -1
     @cython.locals(first=Entry)
     cdef object _settle(self, str state)

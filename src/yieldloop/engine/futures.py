@@ -24,7 +24,8 @@ from asyncio import base_futures as _base_futures
 from asyncio.events import AbstractEventLoop as _AbstractEventLoop
 from typing import Any
 
-from yieldloop.engine._leaf import FutureIter, Promise, copy_context, program_stack, skip_globals
+from yieldloop.engine import _inline
+from yieldloop.engine._leaf import Promise, new_iter, program_stack, skip_globals
 from yieldloop.engine.core import Core
 from yieldloop.engine.handles import Handle
 from yieldloop.engine.running import current_loop
@@ -38,7 +39,7 @@ skip_globals(globals())
 
 
 class Waiter(Promise):
-    """Something that a future can wake without a callback. There is one: `Task`."""
+    """Something that a future can wake without a callback: a task, or one who counts (`engine.gathering`)."""
 
     __slots__ = (
         "_core",  # the loop's state if the loop is ours, else None
@@ -47,6 +48,14 @@ class Waiter(Promise):
     def woken_by(self, future: Any) -> None:
         """*future*, which this one waits for, is done."""
         raise NotImplementedError("a waiter says what a wake-up does")
+
+    def as_callback(self) -> Any:
+        """The waiter in the standard library's form: what would be the done-callback, and its context."""
+        raise NotImplementedError("a waiter says what stands in a list of callbacks for it")
+
+    def awaiting(self) -> Any:
+        """The task that waits, or None if nobody does any more."""
+        raise NotImplementedError("a waiter says who waits")
 
 
 class Future(Waiter):
@@ -70,23 +79,32 @@ class Future(Waiter):
     def __init__(self, *, loop: Any = None) -> None:
         if ONCE and self._loop is not None:
             raise RuntimeError(f"{self!r} is already initialized: make a new one for another result")
-        self._open(current_loop() if loop is None else loop)
+        self._blank()
+        if loop is None:
+            loop = current_loop()
+        self._core = loop if isinstance(loop, Core) else None
+        self._open(loop)
 
-    def _open(self, loop: Any) -> None:
-        self._state = PENDING
+    def _blank(self) -> None:
+        """Nothing is known yet."""
+        self._loop: Any = None
+        self._core: Any = None
         self._result = None
         self._exception = None
         self._exception_tb = None
         self._asyncio_future_blocking = False
         self._log_tb = False
-        self._loop = loop
-        self._core: Any = loop if isinstance(loop, Core) else None
         self._first: Any = None
         self._later: Any = None
         self._cancel_message: Any = None
         self._cancelled_exc: Any = None
         self._awaited: Any = None
         self._source_traceback: Any = None
+
+    def _open(self, loop: Any) -> None:
+        """Pending on *loop*. `_core` is set already."""
+        self._state = PENDING
+        self._loop = loop
         if self._core._debug if self._core is not None else bool(loop.get_debug()):
             self._source_traceback = program_stack()
 
@@ -135,11 +153,11 @@ class Future(Waiter):
         found = set(self._awaited or ())
         for entry in self._entries():
             if isinstance(entry, Waiter):
-                found.add(entry)
-            else:  # a collector (of gather, wait, a task group) names the task that waits for what it collects
+                task = entry.awaiting()
+            else:  # a collector (of wait, shield) names the task that waits for what it collects
                 task = getattr(getattr(entry._callback, "__self__", None), "_awaiting_task", None)
-                if task is not None:
-                    found.add(task)
+            if task is not None:
+                found.add(task)
         return found or None
 
     # --- asking --------------------------------------------------------------------------------------------------------
@@ -247,7 +265,7 @@ class Future(Waiter):
         if type(entry) is Handle:
             handle = entry
             if core is None:
-                self._loop.call_soon(handle._callback, self, context=handle._context)
+                self._loop.call_soon(handle._callback, self, context=handle.get_context())
                 return
             if core._closed:
                 self._loop._check_closed()
@@ -266,14 +284,21 @@ class Future(Waiter):
         if self._state is not PENDING:
             self._loop.call_soon(fn, self, context=context)
             return
-        self._add(self._make_handle(fn, copy_context() if context is None else context))
+        self._add(self._make_handle(fn, context))
 
     def _make_handle(self, fn: Any, context: Any) -> Any:
         handle = Handle.__new__(Handle)
         handle._callback = fn
         handle._args = ()
         handle._loop = self._loop
-        handle._context = context
+        handle._lender = None
+        if context is not None:
+            handle._ctx = context
+        elif self._core is None:
+            handle._ctx = _inline.copy_context()
+        else:
+            handle._ctx = self._core._contexts.snapshot()
+            handle._lender = self._core._lender
         handle._cancelled = False
         handle._repr = None
         handle._source_traceback = None
@@ -308,12 +333,12 @@ class Future(Waiter):
     def __await__(self) -> Any:
         if self._loop is None:
             self._check_made()
-        return FutureIter(self)
+        return new_iter(self)
 
     def __iter__(self) -> Any:  # `yield from future`, PEP 380
         if self._loop is None:
             self._check_made()
-        return FutureIter(self)
+        return new_iter(self)
 
     def __del__(self) -> None:
         if not self._log_tb:
@@ -331,8 +356,8 @@ class Future(Waiter):
 def _as_callback(entry: Any) -> tuple[Any, Any]:
     """An entry in the standard library's form, (callback, context)."""
     if isinstance(entry, Waiter):
-        return entry.wakeup, entry.get_context()  # type: ignore[attr-defined]
-    return entry._callback, entry._context
+        return entry.as_callback()  # type: ignore[no-any-return]
+    return entry._callback, entry.get_context()
 
 
 @reprlib.recursive_repr()

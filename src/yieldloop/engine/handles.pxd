@@ -1,17 +1,24 @@
+cimport cython
+
+from yieldloop.engine cimport _inline
+from yieldloop.engine._contexts cimport Contexts
 from yieldloop.engine._heap cimport DueTimer, TimerHeap
-from yieldloop.engine._leaf cimport call_in_context, copy_context, program_stack
+from yieldloop.engine._leaf cimport program_stack
 
 
 cdef class Handle(DueTimer):
     cdef public object _callback
-    cdef public object _args
-    cdef public object _context
+    cdef public tuple _args
+    cdef object _ctx
+    cdef Contexts _lender
     cdef public object _loop
     cdef public object _source_traceback
     cdef object _repr
     cdef object __weakref__
 
+    @cython.locals(lender=Contexts)
     cdef int run(self) except -1
+    cpdef object get_context(self)
     cpdef object cancel(self)
 
 
@@ -19,6 +26,8 @@ cdef class ThreadsafeHandle(Handle):
     cdef bint _running
     cdef object _waiting
 
+    @cython.locals(lender=Contexts, args=tuple)
+    cdef int run(self) except -1
     cpdef object cancel(self)
     cdef object _wait_for_end(self)
     cdef object _tell_waiting(self)

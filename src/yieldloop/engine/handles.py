@@ -13,8 +13,10 @@ from asyncio import events as _events
 from asyncio import format_helpers as _format
 from typing import Any
 
+from yieldloop.engine import _inline
+from yieldloop.engine._contexts import Contexts
 from yieldloop.engine._heap import DueTimer
-from yieldloop.engine._leaf import call_in_context, copy_context, program_stack, skip_globals
+from yieldloop.engine._leaf import program_stack, skip_globals
 
 skip_globals(globals())
 
@@ -36,7 +38,8 @@ class Handle(DueTimer):
         "__weakref__",
         "_args",
         "_callback",  # None once cancelled
-        "_context",  # the context to call it in
+        "_ctx",  # the context to call it in, or with a _lender the snapshot of it
+        "_lender",  # the Contexts that lends a copy of _ctx to call it in; None if _ctx is its own
         "_loop",
         "_repr",  # what repr() said before the cancellation dropped the callback; in debug mode only
         "_source_traceback",  # where it was made; in debug mode only
@@ -46,7 +49,8 @@ class Handle(DueTimer):
         self._callback = callback
         self._args = args
         self._loop = loop
-        self._context = copy_context() if context is None else context
+        self._ctx = _inline.copy_context() if context is None else context
+        self._lender: Contexts | None = None
         self._cancelled = False
         self._repr: Any = None
         self._source_traceback: Any = None
@@ -61,10 +65,11 @@ class Handle(DueTimer):
         """Do not call the callback. Releases it at once; no effect on one that has begun."""
         if not self._cancelled:
             self._cancelled = True
-            if self._loop.get_debug():
+            if self._source_traceback is not None:  # made in debug mode, in which it says more of itself
                 self._repr = self._describe()
             self._callback = None
             self._args = None
+            _inline.show(self)
 
     def cancelled(self) -> bool:
         """True if `cancel` was called."""
@@ -72,17 +77,32 @@ class Handle(DueTimer):
 
     def get_context(self) -> Any:
         """The `contextvars.Context` that the callback is called in."""
-        return self._context
+        if self._lender is not None:  # from now on its own, since somebody else knows it
+            self._ctx = self._ctx.copy()
+            self._lender = None
+        return self._ctx
+
+    @property
+    def _context(self) -> Any:
+        return self.get_context()
 
     def run(self) -> None:
-        if not self._cancelled:
-            call_in_context(self._context, self._callback, self._args)
+        lender = self._lender
+        if self._cancelled:
+            pass
+        elif lender is None:
+            _inline.call_in_context(self._ctx, self._callback, self._args)
+        else:
+            snapshot = self._ctx
+            lent = lender.lend(snapshot)
+            _inline.call_in_context(lent, self._callback, self._args)
+            lender.take_back(lent, snapshot, 1)
         del self  # a traceback that outlives the callback holds this frame: not what the callback held as well
 
     def _run(self) -> None:
         """Call the callback now; what it raises goes to the loop's exception handler."""
         try:
-            call_in_context(self._context, self._callback, self._args)
+            _inline.call_in_context(self.get_context(), self._callback, self._args)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -142,9 +162,17 @@ class ThreadsafeHandle(Handle):
         self._running = True
         callback = self._callback  # before the look at _cancelled: cancel() sets that first and lets go of these then
         args = self._args
+        lender = self._lender
         try:
-            if not self._cancelled:
-                call_in_context(self._context, callback, args)
+            if self._cancelled:
+                pass
+            elif lender is None:
+                _inline.call_in_context(self._ctx, callback, args)
+            else:
+                snapshot = self._ctx
+                lent = lender.lend(snapshot)
+                _inline.call_in_context(lent, callback, args)
+                lender.take_back(lent, snapshot, 1)
         finally:
             self._running = False
             if self._waiting is not None:

@@ -1,17 +1,8 @@
 cimport cython
 
 from yieldloop.engine._heap cimport DueTimer, TimerHeap
-from yieldloop.engine._leaf cimport (
-    Entry,
-    call_in_context,
-    check_signals,
-    copy_context,
-    is_callable,
-    leave_current,
-    monotonic_ns,
-    program_stack,
-    sole_owner,
-)
+from yieldloop.engine cimport _inline
+from yieldloop.engine._leaf cimport Entry, leave_current, program_stack
 from yieldloop.engine._ring cimport ReadyQueue
 from yieldloop.engine.core cimport Core
 from yieldloop.engine.futures cimport Future
@@ -27,7 +18,7 @@ cdef Py_ssize_t MOST_SPARE
 
 cdef class LoopCore(Core):
     cdef object _clock
-    cdef list _spare
+    cdef ReadyQueue _spare
     cdef object _time
     cdef bint _own_clock
     cdef public double slow_callback_duration
@@ -35,8 +26,13 @@ cdef class LoopCore(Core):
 
     @cython.locals(task=Task)
     cdef Task _new_task(self, object coro, object name, object context, bint eager_start)
+    @cython.locals(task=Task)
+    cdef Task _new_task_like(self, Task sibling, object coro)
+    cdef bint _makes_tasks_itself(self) except -1
     @cython.locals(future=Future)
     cdef Future _new_future(self)
+    @cython.locals(seconds=double)
+    cdef TimerHandle _later(self, object delay, object callback, tuple args, object context)
     @cython.locals(handle=Handle)
     cdef Handle _make_handle(self, object callback, tuple args, object context)
     @cython.locals(handle=ThreadsafeHandle)
@@ -45,7 +41,7 @@ cdef class LoopCore(Core):
     cdef TimerHandle _arm(self, double when, object callback, tuple args, object context)
     cdef long long _now_ns(self) except? -2
     @cython.locals(timeout=cython.longlong, first=cython.longlong, count=Py_ssize_t, now=cython.longlong, timers=TimerHeap, timer=TimerHandle, poller=Poller)
-    cpdef object _iterate(self)
+    cdef int _iterate(self) except -1
     @cython.locals(entry=Entry, ready=ReadyQueue)
     cdef int _run_ready(self, Py_ssize_t count) except -1
     @cython.locals(entry=Entry, ready=ReadyQueue)

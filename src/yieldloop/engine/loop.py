@@ -17,16 +17,9 @@ from asyncio import base_events as _base_events
 from collections.abc import Iterator
 from typing import Any
 
-from yieldloop.engine._leaf import (
-    check_signals,
-    copy_context,
-    is_callable,
-    leave_current,
-    monotonic_ns,
-    program_stack,
-    skip_globals,
-    sole_owner,
-)
+from yieldloop.engine import _inline
+from yieldloop.engine._leaf import leave_current, program_stack, skip_globals
+from yieldloop.engine._ring import ReadyQueue
 from yieldloop.engine.core import Core, logger
 from yieldloop.engine.futures import Future
 from yieldloop.engine.handles import Handle, ThreadsafeHandle, TimerHandle
@@ -54,7 +47,7 @@ class LoopCore(Core):
 
     def __init__(self, poller: Any, clock: Any = None) -> None:
         Core.__init__(self, poller)
-        self._spare: list[Any] = []
+        self._spare = ReadyQueue()
         self._clock = clock
         self._time = time.monotonic if clock is None else clock.time
         self._own_clock = clock is None and not _overrides_time(type(self))
@@ -90,23 +83,32 @@ class LoopCore(Core):
 
     def _now_ns(self) -> int:
         if self._own_clock:
-            return monotonic_ns()
+            return _inline.monotonic_ns()
         return int(self.time() * 1e9)
 
     # --- putting work in front of the iteration -------------------------------------------------------------------------
 
     def _make_handle(self, callback: Any, args: Any, context: Any) -> Any:
-        if self._spare:
-            handle = self._spare.pop()
+        if len(self._spare):
+            handle = self._spare.pop_last()
         else:
             handle = Handle.__new__(Handle)
+            handle._loop = self
             handle._cancelled = False
-            handle._repr = None
-        handle._loop = self
+            if _inline.born_bare():
+                handle._repr = None
+                handle._source_traceback = None
+            _inline.hide(handle)
         handle._callback = callback
         handle._args = args
-        handle._context = copy_context() if context is None else context
-        handle._source_traceback = program_stack() if self._debug else None
+        if context is None:
+            handle._ctx = self._contexts.snapshot()
+            handle._lender = self._lender
+        else:
+            handle._ctx = context
+            handle._lender = None
+        if self._debug:
+            handle._source_traceback = program_stack()
         return handle
 
     def _make_threadsafe_handle(self, callback: Any, args: Any, context: Any) -> Any:
@@ -114,17 +116,26 @@ class LoopCore(Core):
         handle._loop = self
         handle._callback = callback
         handle._args = args
-        handle._context = copy_context() if context is None else context
-        handle._source_traceback = program_stack() if self._debug else None
+        if context is None:
+            handle._ctx = self._contexts.snapshot()
+            handle._lender = self._lender
+        else:
+            handle._ctx = context
+            handle._lender = None
         handle._cancelled = False
-        handle._repr = None
         handle._running = False
-        handle._waiting = None
+        if _inline.born_bare():
+            handle._repr = None
+            handle._source_traceback = None
+            handle._waiting = None
+        if self._debug:
+            handle._source_traceback = program_stack()
+        _inline.hide(handle)
         return handle
 
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
         """Call ``callback(*args)`` in the next iteration, in *context* (default: a copy of the caller's). Not thread-safe."""
-        if self._closed or self._debug or not is_callable(callback):
+        if self._closed or self._debug or not _inline.is_callable(callback):
             self._check(callback, "call_soon", True)
         handle = self._make_handle(callback, args, context)
         self._ready.push(handle)
@@ -132,7 +143,7 @@ class LoopCore(Core):
 
     def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:
         """As `call_soon`, from any thread and from signal handlers. Wakes the loop if it sleeps, by one write a sleep."""
-        if self._closed or self._debug or not is_callable(callback):
+        if self._closed or self._debug or not _inline.is_callable(callback):
             self._check(callback, "call_soon_threadsafe", False)
         handle = self._make_threadsafe_handle(callback, args, context)
         self._ready.push(handle)
@@ -155,17 +166,23 @@ class LoopCore(Core):
         """
         if delay is None:
             raise TypeError("delay must not be None")
-        if self._closed or self._debug or not is_callable(callback):
+        if self._closed or self._debug or not _inline.is_callable(callback):
             self._check(callback, "call_later", True)
         if not self._own_clock:  # a clock of its own often comes with timers of its own
             return self.call_at(self.time() + delay, callback, *args, context=context)
-        return self._arm(monotonic_ns() / 1e9 + delay, callback, args, context)
+        return self._later(delay, callback, args, context)
+
+    def _later(self, delay: Any, callback: Any, args: Any, context: Any) -> Any:
+        if type(delay) is float:
+            seconds = delay
+            return self._arm(_inline.monotonic_ns() / 1e9 + seconds, callback, args, context)
+        return self._arm(_inline.monotonic_ns() / 1e9 + delay, callback, args, context)
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
         """Call ``callback(*args)`` when the loop's clock shows *when* (s), never early. Errors as `call_later`."""
         if when is None:
             raise TypeError("when cannot be None")
-        if self._closed or self._debug or not is_callable(callback):
+        if self._closed or self._debug or not _inline.is_callable(callback):
             self._check(callback, "call_at", True)
         timer = self._arm(when, callback, args, context)
         if type(when) is not float:
@@ -179,16 +196,25 @@ class LoopCore(Core):
         timer._callback = callback
         timer._args = args
         timer._loop = self
-        timer._context = copy_context() if context is None else context
+        if context is None:
+            timer._ctx = self._contexts.snapshot()
+            timer._lender = self._lender
+        else:
+            timer._ctx = context
+            timer._lender = None
         timer._cancelled = False
-        timer._repr = None
-        timer._source_traceback = program_stack() if self._debug else None
+        if _inline.born_bare():
+            timer._repr = None
+            timer._source_traceback = None
+            timer._given = None
+        if self._debug:
+            timer._source_traceback = program_stack()
         timer._due = when
-        timer._given = None
         timer._scheduled = True
         timer._heap = self._heap
         # Rounded up past the float's own error by our clock, so that `loop.time() >= when` holds in the callback. A foreign
         # clock is cut by the same rule when it is read, so equal floats compare equal.
+        _inline.hide(timer)
         self._heap.push(_due_ns(when, self._own_clock), timer)
         return timer
 
@@ -198,14 +224,43 @@ class LoopCore(Core):
 
     def _new_future(self) -> Any:
         future = Future.__new__(Future)
+        if _inline.born_bare():
+            future._blank()
+        future._core = self
         future._open(self)
         return future
 
     def _new_task(self, coro: Any, name: Any, context: Any, eager_start: bool) -> Any:
         """A `Task` of ours, whatever the task factory says."""
         task = Task.__new__(Task)
+        if _inline.born_bare():
+            task._blank()
+        task._core = self
+        task._mark_site()
         task._begin(coro, self, name, context, eager_start)
         return task
+
+    def _new_task_like(self, sibling: Any, coro: Any) -> Any:
+        """A plain task, created where *sibling* was (None: where the program stands now)."""
+        if self._closed:
+            self._check_closed()
+        task = Task.__new__(Task)
+        if _inline.born_bare():
+            task._blank()
+        task._core = self
+        if sibling is None:
+            task._mark_site()
+        else:
+            task._site_code = sibling._site_code
+            task._site_lasti = sibling._site_lasti
+        task._begin(coro, self, None, None, False)
+        return task
+
+    def _makes_tasks_itself(self) -> bool:
+        """True if `create_task` is ours and no factory is set, so that nobody minds if it is not called."""
+        if self._task_factory is not None or type(self).create_task is not LoopCore.create_task:
+            return False
+        return "create_task" not in getattr(self, "__dict__", ())
 
     def create_task(self, coro: Any, *, name: Any = None, context: Any = None, eager_start: Any = None) -> Any:
         """Run *coro* as a task: by the task factory if one is set, else as a `Task`.
@@ -226,6 +281,20 @@ class LoopCore(Core):
 
     # --- the iteration -------------------------------------------------------------------------------------------------
 
+    def _iterate_until_stopped(self) -> None:
+        """Iterations without end, but for `stop`."""
+        while True:
+            self._iterate()
+            if self._stopping:
+                break
+        if self._entered:
+            self._leave()
+
+    def _iterate_once(self) -> None:
+        self._iterate()
+        if self._entered:
+            self._leave()
+
     def _iterate(self) -> None:
         ready = self._ready
         timers = self._heap
@@ -243,8 +312,10 @@ class LoopCore(Core):
 
         # 2. Ask the poller, which pushes what became ready. With nothing armed and no time to wait there is nothing to ask.
         if timeout == 0 and not poller.interest:
-            check_signals()
+            _inline.check_signals()
         else:
+            if self._entered:
+                self._leave()
             self._poll(timeout)
 
         # 3. Timers that are due take their place behind what the poller found.
@@ -298,17 +369,20 @@ class LoopCore(Core):
                         entry.run()
                         if self._after_due:
                             self._run_after()
-                        if type(entry) is Handle and sole_owner(entry):
-                            self._recycle(entry)
+                        if type(entry) is Handle or type(entry) is TimerHandle or type(entry) is ThreadsafeHandle:
+                            if not _inline.sole_owner(entry):
+                                _inline.show(entry)
+                            elif type(entry) is Handle:
+                                self._recycle(entry)
                 except (SystemExit, KeyboardInterrupt):
                     raise
                 except BaseException as exc:
+                    _inline.show(entry)
                     self._entry_failed(entry, exc)
                     if self._after_due:
                         self._run_after()
         finally:
-            if self._entered:
-                self._leave()
+            self._contexts.forget()
             if self._after_due:
                 self._run_after()  # SystemExit and KeyboardInterrupt end the run, but not what was begun
             self._in_entry = False
@@ -319,6 +393,7 @@ class LoopCore(Core):
         while count > 0 and len(ready):
             count -= 1
             entry = ready.pop()
+            _inline.show(entry)
             is_task = type(entry) is Task
             began = time.monotonic()
             self._in_entry = True
@@ -336,6 +411,7 @@ class LoopCore(Core):
                 if self._after_due:
                     self._run_after()
                 self._in_entry = False
+                self._contexts.forget()
                 if not is_task:
                     self.emit("callback_done", entry)
             if self._debug and time.monotonic() - began >= self.slow_callback_duration:
@@ -356,12 +432,14 @@ class LoopCore(Core):
 
     def _recycle(self, handle: Any) -> None:
         """*handle* has run and nobody keeps it: the next `call_soon` may have it."""
-        if not handle._cancelled and len(self._spare) < MOST_SPARE:
-            handle._loop = None
+        if not handle._cancelled and handle._loop is self and len(self._spare) < MOST_SPARE:
             handle._callback = None
             handle._args = None
-            handle._context = None
-            self._spare.append(handle)
+            handle._ctx = None
+            if self._debug:
+                handle._source_traceback = None
+            _inline.hide(handle)
+            self._spare.push(handle)
 
     def _leave(self) -> None:
         self._entered = False

@@ -1,5 +1,7 @@
 cimport cython
 
+from yieldloop.engine cimport _inline
+from yieldloop.engine._contexts cimport Contexts
 from yieldloop.engine._leaf cimport (
     Outcome,
     enter_current,
@@ -9,7 +11,6 @@ from yieldloop.engine._leaf cimport (
     program_lasti,
     run_in_context,
     swap_current,
-    copy_context,
 )
 from yieldloop.engine.core cimport Core
 from yieldloop.engine.futures cimport Future, Waiter, isfuture
@@ -22,7 +23,8 @@ cdef object _CoroutineType
 
 cdef class Task(Future):
     cdef public object _coro
-    cdef public object _context
+    cdef object _ctx
+    cdef Contexts _lender
     cdef public object _fut_waiter
     cdef public bint _must_cancel
     cdef public bint _log_destroy_pending
@@ -32,11 +34,16 @@ cdef class Task(Future):
     cdef object _site_code
     cdef long _site_lasti
 
+    cdef int _blank(self) except -1
+    cdef int _mark_site(self) except -1
     cdef int _begin(self, object coro, object loop, object name, object context, bint eager_start) except -1
     @cython.locals(core=Core)
     cdef int _make_ready(self, object by) except -1
     @cython.locals(core=Core)
     cdef int run(self) except -1
+    @cython.locals(lender=Contexts)
+    cdef int _step_inside(self) except -1
+    @cython.locals(future=Future)
     cdef int step(self) except -1
     @cython.locals(core=Core)
     cdef object woken_by(self, Future future)

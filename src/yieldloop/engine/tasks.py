@@ -37,9 +37,10 @@ from contextvars import Context
 from traceback import FrameSummary, StackSummary
 from typing import Any
 
+from yieldloop.engine import _inline
+from yieldloop.engine._contexts import Contexts
 from yieldloop.engine._leaf import (
     Outcome,
-    copy_context,
     enter_current,
     iter_send,
     iter_throw,
@@ -49,6 +50,7 @@ from yieldloop.engine._leaf import (
     skip_globals,
     swap_current,
 )
+from yieldloop.engine.core import Core
 from yieldloop.engine.futures import ONCE, Future, isfuture
 from yieldloop.engine.running import current_loop
 
@@ -72,11 +74,12 @@ class Task(Future):
 
     __slots__ = (
         "_cancels",  # requests by cancel() not taken back by uncancel()
-        "_context",  # the contextvars.Context it runs in
         "_coro",
+        "_ctx",  # the contextvars.Context it runs in, or with a _lender the snapshot of it
         "_fut_waiter",  # what it waits for; stays set after the wake-up until the step begins
         "_given_name",  # a str, or the number of a name that nobody has asked for yet
         "_log_destroy_pending",  # say so if it is destroyed while pending
+        "_lender",  # the Contexts that lends a copy of _ctx for each step; None once the task has a context of its own
         "_must_cancel",  # the next step throws CancelledError
         "_next_error",  # the next step throws this: the answer to a bad yield
         "_site_code",  # where it was created: a code object and the instruction in it
@@ -88,23 +91,38 @@ class Task(Future):
     ) -> None:
         if ONCE and self._loop is not None:
             raise RuntimeError(f"{self!r} is already initialized: make a new task for another coroutine")
-        self._begin(coro, current_loop() if loop is None else loop, name, context, eager_start)
+        self._blank()
+        if loop is None:
+            loop = current_loop()
+        self._core = loop if isinstance(loop, Core) else None
+        self._mark_site()
+        self._begin(coro, loop, name, context, eager_start)
+
+    def _blank(self) -> None:
+        Future._blank(self)
+        self._fut_waiter: Any = None
+        self._must_cancel = False
+        self._cancels = 0
+        self._next_error: Any = None
+        self._site_code: Any = None
+        self._site_lasti = -1
+        self._lender: Contexts | None = None
 
     def _begin(self, coro: Any, loop: Any, name: Any, context: Any, eager_start: bool) -> None:
         self._open(loop)
         self._coro = coro
-        self._fut_waiter: Any = None
-        self._must_cancel = False
         self._log_destroy_pending = True
-        self._cancels = 0
-        self._next_error: Any = None
         self._given_name = _numbers() if name is None else str(name)
         if context is not None and type(context) is not Context:
             self._log_destroy_pending = False
             raise TypeError(f"a contextvars.Context was expected, got {context!r}: make one by contextvars.copy_context()")
-        self._context = copy_context() if context is None else context
-        self._site_code = program_code()
-        self._site_lasti = program_lasti()
+        if context is not None:
+            self._ctx = context
+        elif self._core is None:
+            self._ctx = _inline.copy_context()
+        else:
+            self._ctx = self._core._contexts.snapshot()
+            self._lender = self._core._lender
         if type(coro) is not _CoroutineType and not iscoroutine(coro):
             self._log_destroy_pending = False
             raise TypeError(f"a coroutine was expected, got {coro!r}{_why_no_coroutine(coro)}")
@@ -118,6 +136,11 @@ class Task(Future):
             self._start_now()
         else:
             self._make_ready(None)
+
+    def _mark_site(self) -> None:
+        """It is created where the program stands now."""
+        self._site_code = program_code()
+        self._site_lasti = program_lasti()
 
     # --- identity ------------------------------------------------------------------------------------------------------
 
@@ -134,7 +157,14 @@ class Task(Future):
 
     def get_context(self) -> Any:
         """The `contextvars.Context` that the coroutine runs in."""
-        return self._context
+        if self._lender is not None:  # from now on its own, since somebody else knows it
+            self._ctx = self._ctx.copy()
+            self._lender = None
+        return self._ctx
+
+    @property
+    def _context(self) -> Any:
+        return self.get_context()
 
     def get_name(self) -> str:
         """The name; ``Task-N`` if none was given."""
@@ -223,7 +253,7 @@ class Task(Future):
         if core is not None:
             core._ready.push(self)
         else:
-            self._loop.call_soon(self._run_on_other_loop, context=self._context)
+            self._loop.call_soon(self._run_on_other_loop, context=self._ctx)
 
     def run(self) -> None:
         core = self._core
@@ -231,8 +261,24 @@ class Task(Future):
         core._entered = True
         if core._probe is not None:
             core.emit("task_stepped", self)
-        run_in_context(self._context, self)
+        self._step_inside()
         del self  # interpreted, the traceback of the coroutine's error holds this frame: not the task as well
+
+    def _step_inside(self) -> None:
+        """A step inside the task's context."""
+        lender = self._lender
+        if lender is None:
+            run_in_context(self._ctx, self)
+        else:
+            snapshot = self._ctx
+            lent = lender.lend(snapshot)
+            self._ctx = lent
+            self._lender = None
+            run_in_context(lent, self)  # if that raises, the context stays the task's own
+            if lender.take_back(lent, snapshot, 2):
+                self._ctx = snapshot
+                self._lender = lender
+        del self
 
     def _run_on_other_loop(self) -> None:
         """A step on a loop that is not ours: it calls, inside our context, what it takes for a callback."""
@@ -248,7 +294,7 @@ class Task(Future):
         try:
             if self._core is not None and self._core._probe is not None:
                 self._core.emit("task_stepped", self)
-            run_in_context(self._context, self)
+            self._step_inside()
         finally:
             swap_current(self._loop, previous)
         if self._state is not PENDING:
@@ -262,8 +308,12 @@ class Task(Future):
         waited = self._fut_waiter
         if waited is not None:
             self._fut_waiter = None
-            if type(waited) is not Future or waited._exception is not None or waited._state is not FINISHED:
+            if type(waited) is not Future:
                 error = self._error_of(waited)
+            else:
+                future = waited
+                if future._exception is not None or future._state is not FINISHED:
+                    error = self._error_of(waited)
         elif self._next_error is not None:
             error = self._next_error
             self._next_error = None
@@ -299,10 +349,16 @@ class Task(Future):
         finally:
             swap_current(self._loop, previous)
 
+    def as_callback(self) -> Any:
+        return self.wakeup, self.get_context()
+
+    def awaiting(self) -> Any:
+        return self
+
     def woken_by(self, future: Any) -> None:
         core = self._core
         if core is None:
-            self._loop.call_soon(self._run_on_other_loop, context=self._context)
+            self._loop.call_soon(self._run_on_other_loop, context=self._ctx)
             return
         core._ready.push(self)
         if core._probe is not None:
@@ -351,7 +407,7 @@ class Task(Future):
             self._refuse(f"Task cannot await on itself: {self!r}")
         else:
             yielded._asyncio_future_blocking = False
-            yielded.add_done_callback(self.wakeup, context=self._context)
+            yielded.add_done_callback(self.wakeup, context=self.get_context())
             self._fut_waiter = yielded
             if self._must_cancel and yielded.cancel(msg=self._cancel_message):
                 self._must_cancel = False

@@ -125,9 +125,10 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
             _set_running_loop(self)
             self._begin_run()
             own = type(self)._run_once is BaseLoop._run_once and "_run_once" not in vars(self)
-            run_once = self._iterate if own else self._run_once
-            while True:
-                run_once()
+            if own:
+                self._iterate_until_stopped()
+            while not own:
+                self._run_once()
                 if self._stopping:
                     break
         finally:
@@ -146,7 +147,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
 
     def _run_once(self) -> None:
         """One iteration. Tools that bring their own time override this."""
-        self._iterate()
+        self._iterate_once()
 
     def run_until_complete(self, future: Any) -> Any:
         """Run until *future* (or a task made of that coroutine or awaitable) is done; returns its result or raises.

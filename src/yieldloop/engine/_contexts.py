@@ -1,0 +1,47 @@
+"""Contexts that are copied when they are written to, not before.
+
+What lives here: what a callback or a task runs in when it was given no context of its own. asyncio promises it a copy of its
+maker's context: what it sets is seen by nobody else. Most set nothing. So ``Contexts`` takes one snapshot of the maker's context
+and shares it among all that are made while that context stays as it is; whoever runs is lent a context with those values, and one
+that comes back unchanged is lent again. A task that did set something keeps what it was lent, from then on as its own. What may
+not live here: who runs when.
+
+Rule 1: a snapshot is never entered. Rule 2: a lent context is taken back only if nobody else has it and it holds what it held: a
+token, a `get_context()` or a new value keep it out. Rule 3: a snapshot of anything but the loop's own surroundings does not
+outlive the iteration (`forget`), or it would keep a program's objects alive.
+
+Interpreted code can compare neither two contexts' values by identity nor count references, and makes plain copies: ``lends``
+is False there, and nobody calls ``lend``. ``_contexts.pyx`` is the compiled twin; it asks the interpreter at its import whether a
+context still looks as it did, and makes plain copies if not.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from typing import Any
+
+
+class Contexts:
+    """One loop's snapshots of contexts, and the context that it lends."""
+
+    __slots__ = ()
+
+    @property
+    def lends(self) -> bool:
+        """True if a snapshot has to be entered by way of `lend`, False if it is its owner's alone."""
+        return False
+
+    def snapshot(self) -> Any:
+        """A copy of the current context; if `lends`, one that others share, so that it must not be entered itself."""
+        return contextvars.copy_context()
+
+    def lend(self, snapshot: Any) -> Any:
+        """A context with the values of *snapshot*, to be entered."""
+        return snapshot.copy()
+
+    def take_back(self, context: Any, snapshot: Any, holders: int) -> bool:
+        """True if *context*, lent for *snapshot* and left again, is as it was and known to its *holders* alone; else keep it."""
+        return False
+
+    def forget(self) -> None:
+        """The iteration is over: keep no snapshot but the one of the surroundings, which live anyway."""

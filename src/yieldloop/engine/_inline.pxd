@@ -1,0 +1,68 @@
+cdef extern from *:
+    """
+    #ifndef YL_INLINE
+    #define YL_INLINE
+    #include <time.h>
+
+    static inline long long yl_now(void) {
+        struct timespec ts;
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (long long)ts.tv_sec * 1000000000LL + ts.tv_nsec;
+    }
+
+    /* One reference, and no weak one: nobody but the caller can ever look at it again. */
+    static inline int yl_sole(PyObject *o) {
+        Py_ssize_t offset = Py_TYPE(o)->tp_weaklistoffset;
+        return Py_REFCNT(o) == 1 && (offset <= 0 || *(PyObject **)((char *)o + offset) == NULL);
+    }
+
+    static inline PyObject *yl_call_in(PyObject *context, PyObject *callback, PyObject *args) {
+        PyObject *result;
+        if (PyContext_Enter(context) < 0) return NULL;
+        result = PyObject_Vectorcall(callback, &PyTuple_GET_ITEM(args, 0), (size_t)PyTuple_GET_SIZE(args), NULL);
+        if (result != NULL) {
+            if (PyContext_Exit(context) < 0) Py_CLEAR(result);
+        } else {
+            PyObject *type, *value, *traceback;
+            PyErr_Fetch(&type, &value, &traceback);
+            if (PyContext_Exit(context) < 0) PyErr_Clear();
+            PyErr_Restore(type, value, traceback);
+        }
+        return result;
+    }
+
+    #define yl_born_bare() 0
+
+    #ifdef Py_GIL_DISABLED  /* the collector stops the world there and counts otherwise */
+    #define yl_hide(o) ((void)(o))
+    #define yl_show(o) ((void)(o))
+    #define yl_visit(o, visit, arg) ((visit)((o), (arg)))
+    #else
+    static inline void yl_hide(PyObject *o) {
+        if (PyObject_GC_IsTracked(o)) PyObject_GC_UnTrack(o);
+    }
+    static inline void yl_show(PyObject *o) {
+        if (PyObject_IS_GC(o) && !PyObject_GC_IsTracked(o)) PyObject_GC_Track(o);
+    }
+    /* For the tp_traverse of who holds *o*: show the collector *o*, or if it is hidden, what it refers to. */
+    static inline int yl_visit(PyObject *o, visitproc visit, void *arg) {
+        if (Py_REFCNT(o) == 1 && !PyObject_GC_IsTracked(o) && Py_TYPE(o)->tp_traverse != NULL)
+            return Py_TYPE(o)->tp_traverse(o, visit, arg);
+        return visit(o, arg);
+    }
+    #endif
+    #endif
+    """
+    ctypedef int (*visitproc)(PyObject *, void *) noexcept
+    ctypedef struct PyObject:
+        pass
+    object copy_context "PyContext_CopyCurrent"()
+    object call_in_context "yl_call_in"(object context, object callback, tuple args)
+    long long monotonic_ns "yl_now"() noexcept
+    bint is_callable "PyCallable_Check"(object obj) noexcept
+    bint sole_owner "yl_sole"(object obj) noexcept
+    int check_signals "PyErr_CheckSignals"() except -1
+    bint born_bare "yl_born_bare"() noexcept
+    void hide "yl_hide"(object entry) noexcept
+    void show "yl_show"(object entry) noexcept
+    int yl_visit(PyObject *entry, visitproc visit, void *arg) noexcept

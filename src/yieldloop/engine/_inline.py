@@ -1,0 +1,43 @@
+"""The C leaves that are compiled into their callers.
+
+What lives here: under the names of ``_leaf``, what costs so little that the call would cost more. Engine code says
+``_inline.copy_context()``; in the compiled leg that is C at the place of the call, here it is ``_leaf``'s own. What may not:
+anything with state.
+
+**Entries out of the collector's sight.** A handle that waits in the ready queue, or a timer in the heap, cannot be garbage, and
+CPython's collector would look at each two or three times in a storm of them. So they are hidden from it (`hide`) when they are
+made, and the queue and the heap show it what a hidden entry refers to, if they are its only owners. One that outlives its run,
+because the program kept it, is shown again (`show`). The price: a loop that is dropped without ``close()`` is not collected if
+garbage of the program holds handles that still wait in it. Interpreted code leaves all that to the collector.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yieldloop.engine._leaf import call_in_context, check_signals, copy_context, is_callable, monotonic_ns, sole_owner
+
+__all__ = (
+    "born_bare",
+    "call_in_context",
+    "check_signals",
+    "copy_context",
+    "hide",
+    "is_callable",
+    "monotonic_ns",
+    "show",
+    "sole_owner",
+)
+
+
+def hide(entry: Any) -> None:
+    """The collector need not look at *entry*: who holds it does that."""
+
+
+def show(entry: Any) -> None:
+    """The collector looks at *entry* again."""
+
+
+def born_bare() -> bool:
+    """True if a new object has no attributes yet; compiled, its fields are None and False from the start."""
+    return True

@@ -19,6 +19,7 @@ cdef Py_ssize_t MOST_SPARE
 cdef class LoopCore(Core):
     cdef object _clock
     cdef ReadyQueue _spare
+    cdef ReadyQueue _spare_threadsafe
     cdef object _time
     cdef bint _own_clock
     cdef public double slow_callback_duration
@@ -49,6 +50,7 @@ cdef class LoopCore(Core):
     @cython.locals(entry=Entry)
     cdef int _run_after(self) except -1
     cdef int _leave(self) except -1
+    @cython.locals(store=ReadyQueue)
     cdef int _recycle(self, Handle handle) except -1
     cdef int _poll(self, long long timeout) except -1
 

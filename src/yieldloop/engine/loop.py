@@ -39,6 +39,7 @@ class LoopCore(Core):
     __slots__ = (
         "_clock",  # a Clock port, or None for the machine's monotonic clock
         "_spare",  # handles that have run and that nobody keeps, to be used again
+        "_spare_threadsafe",  # the same of call_soon_threadsafe
         "_own_clock",  # False if `time()` is not ours: deadlines then follow it, whatever it says
         "_task_factory",
         "_time",  # what `loop.time` is
@@ -48,6 +49,7 @@ class LoopCore(Core):
     def __init__(self, poller: Any, clock: Any = None) -> None:
         Core.__init__(self, poller)
         self._spare = ReadyQueue()
+        self._spare_threadsafe = ReadyQueue()
         self._clock = clock
         self._time = time.monotonic if clock is None else clock.time
         self._own_clock = clock is None and not _overrides_time(type(self))
@@ -112,8 +114,18 @@ class LoopCore(Core):
         return handle
 
     def _make_threadsafe_handle(self, callback: Any, args: Any, context: Any) -> Any:
-        handle = ThreadsafeHandle.__new__(ThreadsafeHandle)
-        handle._loop = self
+        if len(self._spare_threadsafe):
+            handle = self._spare_threadsafe.pop_last()
+        else:
+            handle = ThreadsafeHandle.__new__(ThreadsafeHandle)
+            handle._loop = self
+            handle._cancelled = False
+            handle._running = False
+            if _inline.born_bare():
+                handle._repr = None
+                handle._source_traceback = None
+                handle._waiting = None
+            _inline.hide(handle)
         handle._callback = callback
         handle._args = args
         if context is None:
@@ -122,15 +134,8 @@ class LoopCore(Core):
         else:
             handle._ctx = context
             handle._lender = None
-        handle._cancelled = False
-        handle._running = False
-        if _inline.born_bare():
-            handle._repr = None
-            handle._source_traceback = None
-            handle._waiting = None
         if self._debug:
             handle._source_traceback = program_stack()
-        _inline.hide(handle)
         return handle
 
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
@@ -278,6 +283,7 @@ class LoopCore(Core):
         self._ready.clear()
         self._heap.clear()
         self._spare.clear()
+        self._spare_threadsafe.clear()
 
     # --- the iteration -------------------------------------------------------------------------------------------------
 
@@ -372,7 +378,7 @@ class LoopCore(Core):
                         if type(entry) is Handle or type(entry) is TimerHandle or type(entry) is ThreadsafeHandle:
                             if not _inline.sole_owner(entry):
                                 _inline.show(entry)
-                            elif type(entry) is Handle:
+                            elif type(entry) is not TimerHandle:
                                 self._recycle(entry)
                 except (SystemExit, KeyboardInterrupt):
                     raise
@@ -432,14 +438,15 @@ class LoopCore(Core):
 
     def _recycle(self, handle: Any) -> None:
         """*handle* has run and nobody keeps it: the next `call_soon` may have it."""
-        if not handle._cancelled and handle._loop is self and len(self._spare) < MOST_SPARE:
+        store = self._spare if type(handle) is Handle else self._spare_threadsafe
+        if not handle._cancelled and handle._loop is self and len(store) < MOST_SPARE:
             handle._callback = None
             handle._args = None
             handle._ctx = None
             if self._debug:
                 handle._source_traceback = None
             _inline.hide(handle)
-            self._spare.push(handle)
+            store.push(handle)
 
     def _leave(self) -> None:
         self._entered = False

@@ -7,8 +7,6 @@ cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
-from yieldloop.engine._inline cimport show, yl_visit
-
 FOREVER = -1
 cdef enum:
     KEPT = 1024          # slots that an empty heap keeps
@@ -161,7 +159,6 @@ cdef class TimerHeap:
         self._drop()
         for i in range(numbers):
             if timers[i] != NULL:
-                show(<object>timers[i])  # whoever else has it keeps it
                 Py_DECREF(<object>timers[i])
         PyMem_Free(timers)
 
@@ -191,7 +188,7 @@ cdef int _traverse(PyObject *self, visitproc visit, void *arg) noexcept:
     cdef Py_ssize_t i
     cdef int stop
     for i in range(heap._size):
-        stop = yl_visit(heap._timers[heap._slots[i].number], visit, arg)
+        stop = visit(heap._timers[heap._slots[i].number], arg)
         if stop:
             return stop
     return 0

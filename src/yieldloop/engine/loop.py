@@ -219,7 +219,6 @@ class LoopCore(Core):
         timer._heap = self._heap
         # Rounded up past the float's own error by our clock, so that `loop.time() >= when` holds in the callback. A foreign
         # clock is cut by the same rule when it is read, so equal floats compare equal.
-        _inline.hide(timer)
         self._heap.push(_due_ns(when, self._own_clock), timer)
         return timer
 

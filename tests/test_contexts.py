@@ -181,6 +181,28 @@ def test_done_callbacks_run_in_copies_of_the_context_in_which_they_were_added(ap
     assert api.run(main()) == ["a", "b", "b"]
 
 
+def test_the_report_of_a_callback_that_raised_is_made_in_its_context(api: Api) -> None:
+    if not hasattr(asyncio.Handle, "get_context"):
+        pytest.skip("the standard library does so from Python 3.12 on")
+
+    async def main() -> list[Any]:
+        loop = api.m.get_running_loop()
+        seen: list[Any] = []
+        loop.set_exception_handler(lambda _loop, _context: seen.append(var.get()))
+
+        def set_and_fail() -> None:
+            var.set("mine")
+            raise ValueError
+
+        loop.call_soon(set_and_fail)
+        loop.call_later(0, set_and_fail)
+        loop.call_soon_threadsafe(set_and_fail)
+        await api.m.sleep(0.01)
+        return [*seen, var.get()]
+
+    assert api.run(main()) == ["mine", "mine", "mine", "unset"]
+
+
 def test_a_context_that_was_given_is_entered_itself(api: Api) -> None:
     async def main() -> None:
         loop = api.m.get_running_loop()

@@ -95,8 +95,12 @@ class Handle(DueTimer):
         else:
             snapshot = self._ctx
             lent = lender.lend(snapshot)
-            _inline.call_in_context(lent, self._callback, self._args)
-            lender.take_back(lent, snapshot, 1)
+            self._ctx = lent
+            self._lender = None
+            _inline.call_in_context(lent, self._callback, self._args)  # if it raises, its report is made in this context too
+            if lender.take_back(lent, snapshot, 2):
+                self._ctx = snapshot
+                self._lender = lender
         del self  # a traceback that outlives the callback holds this frame: not what the callback held as well
 
     def _run(self) -> None:
@@ -171,8 +175,12 @@ class ThreadsafeHandle(Handle):
             else:
                 snapshot = self._ctx
                 lent = lender.lend(snapshot)
+                self._ctx = lent
+                self._lender = None
                 _inline.call_in_context(lent, callback, args)
-                lender.take_back(lent, snapshot, 1)
+                if lender.take_back(lent, snapshot, 2):
+                    self._ctx = snapshot
+                    self._lender = lender
         finally:
             self._running = False
             if self._waiting is not None:

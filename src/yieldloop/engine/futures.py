@@ -82,13 +82,13 @@ class Future(Waiter):
         self._blank()
         if loop is None:
             loop = current_loop()
-        self._core = loop if isinstance(loop, Core) else None
+        self._core: Any = loop if isinstance(loop, Core) else None
         self._open(loop)
 
     def _blank(self) -> None:
         """Nothing is known yet."""
         self._loop: Any = None
-        self._core: Any = None
+        self._core = None
         self._result = None
         self._exception = None
         self._exception_tb = None

@@ -226,7 +226,7 @@ class Crew(Waiter):
             future = task
             future.add_waiter(self)
         else:
-            task.add_done_callback(self._on_task_done)
+            task.add_done_callback(self._on_task_done)  # type: ignore[attr-defined]  # the subclass has it
 
     def woken_by(self, future: Any) -> None:
         if len(self._tasks) > 1 and (future._exception is None or future._state is CANCELLED):
@@ -238,7 +238,7 @@ class Crew(Waiter):
         return self._on_task_done, _inline.copy_context()  # type: ignore[attr-defined]
 
     def awaiting(self) -> Any:
-        return self._parent_task  # type: ignore[attr-defined]
+        return self._parent_task  # type: ignore[attr-defined]  # the subclass has it
 
     @property
     def _awaiting_task(self) -> Any:  # for call graphs, where a done-callback stands for the group

@@ -639,7 +639,7 @@ class TcpTransport(Entry):
 
     @property
     def _protocol_paused(self) -> bool:
-        return self._flow.state is PAUSED  # type: ignore[no-any-return]
+        return self._flow.state is PAUSED
 
     @property
     def _sock_fd(self) -> int:

@@ -742,6 +742,7 @@ def test_a_process_knows_where_it_was_started(ours: Any) -> None:
         ours.run(main())
 
 
+@pytest.mark.leaves("children", "armed")
 def test_the_report_of_what_did_not_end_names_the_children(caplog: pytest.LogCaptureFixture) -> None:
     held = []
 

@@ -169,11 +169,12 @@ async def one_conversation(seed: int) -> None:
     except OSError:
         assert client.events == []
     # A direction that is mute may leave a talker waiting for the rest of a record: nobody but the program can end that.
-    loop.call_later(0.3, lambda: [t.transport.close() for t in (client, *talkers) if t.transport is not None])
+    ending = loop.call_later(0.3, lambda: [t.transport.close() for t in (client, *talkers) if t.transport is not None])
     async with asyncio.timeout(20):
         for talker in (client, *talkers):
             if "made" in talker.events:
                 await talker.lost
+    ending.cancel()
     for middle in middles:
         if middle.transport is not None:
             middle.transport.abort()

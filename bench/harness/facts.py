@@ -27,6 +27,7 @@ def collect(argv: list[str]) -> dict[str, Any]:
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "cpu": _cpu(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "commit": _git("rev-parse", "--short", "HEAD"),
         "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "src")),
         "versions": {it.factory: impls.version(it) for it in impls.IMPLEMENTATIONS.values() if it.factory}
@@ -67,9 +68,11 @@ def words(facts: dict[str, Any]) -> list[str]:
     """The facts as lines for people."""
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items() if version)
     commit = f"{facts['commit']}{' with changes in src/' if facts['changed'] else ''}"
+    load = facts.get("load")
+    busy = "" if load is None else f", load {load:.1f} before the run"
     return [
         f"{facts['date']}, commit {commit}",
-        f"{facts['python']} ({facts['build']}), {facts['kernel']}, {facts['cores']} cores ({facts['cpu']})",
+        f"{facts['python']} ({facts['build']}), {facts['kernel']}, {facts['cores']} cores ({facts['cpu']}){busy}",
         versions or f"no peers installed beside {Path(sys.executable).name}",
         f"`{facts['command']}`",
     ]

@@ -610,3 +610,12 @@ def test_async_generators_are_closed_at_shutdown(api: Api) -> None:
     kept: list[Any] = []
     api.run(main())
     assert closed == [True]
+
+
+def test_no_task_is_the_current_one_after_an_interrupt_left_it(loop) -> None:
+    async def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(interrupted())
+    assert asyncio.current_task(loop) is None

@@ -288,17 +288,21 @@ class LoopCore(Core):
 
     def _iterate_until_stopped(self) -> None:
         """Iterations without end, but for `stop`."""
-        while True:
-            self._iterate()
-            if self._stopping:
-                break
-        if self._entered:
-            self._leave()
+        try:
+            while True:
+                self._iterate()
+                if self._stopping:
+                    break
+        finally:  # also when SystemExit or KeyboardInterrupt left a task's step
+            if self._entered:
+                self._leave()
 
     def _iterate_once(self) -> None:
-        self._iterate()
-        if self._entered:
-            self._leave()
+        try:
+            self._iterate()
+        finally:
+            if self._entered:
+                self._leave()
 
     def _iterate(self) -> None:
         ready = self._ready

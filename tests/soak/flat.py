@@ -20,6 +20,7 @@ OTHERS = ("registered",)  # descriptors closed without a word are found by and b
 # How much more the last quarter may have than the second. Counts of what the loop holds: nothing. Objects: what caches and
 # finalizers may hold at the moment. Memory: what the allocator keeps of bigger bursts, besides its share of all.
 SLACK = {"registered": 16, "fds": 1, "threads": 1, "zombies": 0}
+THREADS_SLACK_COLD = 14  # both of the loop's pools, which take a thread when no other is idle, and so fill by and by
 OBJECTS_SLACK = 12
 # The interpreted heap leaves disarmed timers in their slots until a sweep is worth its call (`engine/_heap.py`: FEW of them).
 DISARMED = 0 if yieldloop.compiled() else 64
@@ -65,8 +66,10 @@ class Record:
         return found
 
     def _slack(self, name: str, before: float) -> float:
+        warm = self.samples[-1]["s"] >= WARM
+        if name == "threads" and not warm:
+            return THREADS_SLACK_COLD
         if name == "rss":
-            warm = self.samples[-1]["s"] >= WARM
             return max(RSS_SLACK if warm else RSS_SLACK_COLD, RSS_SHARE * before)
         if name in FLAT:
             return 0

@@ -18,7 +18,7 @@ VERDICT := $(VENV)/verdict
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test soak build bench conformance lint typecheck format clean distclean FORCE
+.PHONY: help run test soak build page bench conformance lint typecheck format clean distclean FORCE
 
 help: ## list the tasks
 	@echo "usage: make TASK [PYTHON=python3.13] [ARGS='...']"; echo
@@ -29,6 +29,10 @@ run: $(VERDICT) ## run the main job: mirror a real file tree on stock asyncio, y
 
 test: $(VERDICT) ## run the tests, compiled leg and pure leg (ARGS='tests/test_x.py -k name' for some of them)
 	@$(PY) .ci/legs "$$(cat $(VERDICT))" $(ARGS)
+
+page: ## build the web page of watch, open and learn out of web/ (needs Node; the result is committed)
+	@command -v npm >/dev/null || { echo "make page needs Node 20 or later with npm; only who changes web/ needs it."; exit 1; } >&2
+	@cd web && npm ci --silent && npm run --silent build
 
 soak: $(VERDICT) ## run everything mixed under random faults for 10 minutes: all must stay flat (ARGS='--minutes 1 --pure')
 	@$(PY) -m tests.soak $(ARGS)

@@ -1,0 +1,114 @@
+// The documents that the page reads, as yieldloop writes them. Times are nanoseconds of the process's monotonic clock.
+
+export interface Site {
+  file: string;
+  line: number;
+  function: string;
+}
+
+export interface ProcessInfo {
+  pid: number;
+  argv: string[];
+  python: string;
+  yieldloop: string;
+  speed?: string;
+}
+
+/** time, kind (a name of the engine's probe), task number or thing id, thing id or 0 */
+export type RecordedEvent = [number, string, number, number];
+
+export interface RecordedTask {
+  name: string;
+  coro: string;
+  site: Site | null;
+  made_ns: number;
+}
+
+export interface Thing {
+  kind: string;
+  label: string;
+}
+
+export interface RecordedLoop {
+  id: number;
+  name: string;
+  thread: number | string;
+  events: RecordedEvent[];
+  tasks: Record<string, RecordedTask>;
+  things: Record<string, Thing>;
+  lost: number;
+}
+
+export interface Block {
+  loop: number;
+  began_ns: number;
+  ns: number;
+  task: number | null;
+  label: string;
+  file: string;
+  line: number;
+  stack: Site[];
+  count: number;
+  worst_ns: number;
+}
+
+export interface RecordingDocument {
+  format: 1;
+  process: ProcessInfo;
+  wall_ns: number;
+  loops: RecordedLoop[];
+  blocks: Block[];
+  snapshot: SnapshotDocument | null;
+}
+
+export interface ChainLink {
+  kind: string;
+  name: string;
+  file: string;
+  line: number;
+}
+
+export interface ChainEnd {
+  kind: string;
+  label: string;
+  holders?: number[];
+  waiters?: number[];
+  when_ns?: number;
+  fd?: number;
+  peer?: string;
+  direction?: string;
+  function?: string;
+  pid?: number;
+  tasks?: number[];
+}
+
+export interface SnapshotTask {
+  id: number;
+  name: string;
+  state: "running" | "ready" | "parked" | "new";
+  since_ns: number;
+  made_ns: number;
+  site: Site | null;
+  chain: ChainLink[];
+  end: ChainEnd | null;
+}
+
+export interface SnapshotLoop {
+  id: number;
+  name: string;
+  thread: number | string;
+  doing: { kind: string; task: number | null; label: string; since_ns: number; stack: Site[] };
+  ready: number;
+  timers: number;
+  fds: { fd: number; direction: string; peer: string | null; local: string | null }[];
+  tasks: SnapshotTask[];
+  cycles: number[][];
+  lost: unknown;
+}
+
+export interface SnapshotDocument {
+  format: 1;
+  taken_ns: number;
+  process: ProcessInfo;
+  loops: SnapshotLoop[];
+}

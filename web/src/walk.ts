@@ -1,0 +1,45 @@
+// The walk document: what the stepper walks through. `learn` records it from a traced run, `watch` derives it from a recording.
+// A recording has too many steps to hold all of them, so `steps` is only ever asked for its length and for one step at a time;
+// an array is such a thing too.
+
+export interface WalkFrame {
+  name: string;
+  file: string;
+  line: number;
+  kind: string; // function, generator, coroutine, …
+  id: number | string;
+}
+
+export interface WalkGenerator {
+  id: number | string;
+  name: string;
+  state: "created" | "running" | "suspended" | "closed";
+  line: number;
+  holders: string[];
+}
+
+export interface WalkStep {
+  event: string; // call, line, yield, return, exception, or the name of an engine event
+  text: string;
+  file: string;
+  line: number;
+  stack: WalkFrame[]; // outermost first
+  generators: WalkGenerator[];
+  ready: string[];
+  timers: string[];
+  fds: string[];
+  output: string; // printed in this step
+}
+
+export interface WalkSteps {
+  readonly length: number;
+  at(index: number): WalkStep | undefined;
+}
+
+export interface WalkDocument {
+  format: 1;
+  title: string;
+  language: "zh" | "en";
+  sources: Record<string, string[]>; // file: its lines
+  steps: WalkSteps;
+}

@@ -47,10 +47,10 @@ conformance: $(VERDICT) ## run CPython's own asyncio tests against yieldloop (ne
 	@$(PY) tests/conformance/run.py $(ARGS)
 
 lint: $(VENV)/lint.stamp ## check style with ruff
-	@$(PY) -m ruff check $(ARGS) src tests bench examples .ci/legs .ci/compiler setup.py
+	@$(PY) -m ruff check $(ARGS) src tests bench examples guide .ci/legs .ci/compiler setup.py
 
 format: $(VENV)/lint.stamp ## let ruff repair what it can
-	@$(PY) -m ruff check --fix $(ARGS) src tests bench examples setup.py
+	@$(PY) -m ruff check --fix $(ARGS) src tests bench examples guide setup.py
 
 typecheck: $(VENV)/lint.stamp ## check types with mypy, strictly
 	@$(PY) -m mypy $(ARGS)

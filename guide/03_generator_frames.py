@@ -96,9 +96,9 @@ def main():
     look(both)
 
     print("nobody holds it any more: a parked generator ends where it stands")
-    generator = counter("lost", 2)
-    next(generator)
-    del generator
+    lost = counter("lost", 2)
+    next(lost)
+    del lost
     gc.collect()
     print("  that was all")
 

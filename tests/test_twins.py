@@ -119,7 +119,7 @@ def cython_functions(path: Path) -> dict[str, list[str] | None]:
     return {name: args for name, args in found.items() if not name.startswith("_")}
 
 
-C_FUNCTION = re.compile(r'^    (?:[\w ]+ )?(\w+) "\w+"\(', re.MULTILINE)
+C_FUNCTION = re.compile(r'^    (?:[\w *]+[ *])?(\w+) "\w+"\(', re.MULTILINE)
 
 
 def c_functions(pxd: Path) -> list[str]:

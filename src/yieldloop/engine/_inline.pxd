@@ -10,6 +10,31 @@ cdef extern from *:
         return (long long)ts.tv_sec * 1000000000LL + ts.tv_nsec;
     }
 
+    /* The time stamp counter, where it runs at one rate and the kernel has not found those of the processors to disagree. */
+    #if defined(__x86_64__)
+    #include <cpuid.h>
+    #include <stdio.h>
+    #include <x86intrin.h>
+    static int yl_find_counter(void) {
+        unsigned int a, b, c, d;
+        char source[8] = "";
+        FILE *file;
+        if (!__get_cpuid(0x80000007, &a, &b, &c, &d) || !(d & (1u << 8))) return 0;
+        file = fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re");
+        if (file == NULL) return 1;
+        if (fgets(source, sizeof source, file) == NULL) source[0] = 0;
+        fclose(file);
+        return !(source[0] == 'h' && source[1] == 'p') && source[0] != 'a' && source[0] != 'j' && source[0] != 'r';
+    }
+    static inline long long yl_ticks(void) {
+        static int counter = -1;
+        if (__builtin_expect(counter < 0, 0)) counter = yl_find_counter();
+        return counter ? (long long)__rdtsc() : yl_now();
+    }
+    #else
+    #define yl_ticks() yl_now()
+    #endif
+
     /* One reference, and no weak one: nobody but the caller can ever look at it again. */
     static inline int yl_sole(PyObject *o) {
         Py_ssize_t offset = Py_TYPE(o)->tp_weaklistoffset;
@@ -32,6 +57,14 @@ cdef extern from *:
     }
 
     #define yl_born_bare() 0
+    #define yl_borrowed(o) ((o) == Py_None ? NULL : (PyObject *)(o))
+
+    /* A new reference to what a borrowing field holds, or to None. */
+    static inline PyObject *yl_lent(PyObject *field) {
+        PyObject *found = field == NULL ? Py_None : field;
+        Py_INCREF(found);
+        return found;
+    }
 
     #ifdef Py_GIL_DISABLED  /* the collector stops the world there and counts otherwise */
     #define yl_hide(o) ((void)(o))
@@ -65,4 +98,7 @@ cdef extern from *:
     bint born_bare "yl_born_bare"() noexcept
     void hide "yl_hide"(object entry) noexcept
     void show "yl_show"(object entry) noexcept
+    long long ticks "yl_ticks"() noexcept
+    PyObject *borrowed "yl_borrowed"(object entry) noexcept
+    object lent "yl_lent"(PyObject *field)
     int yl_visit(PyObject *entry, visitproc visit, void *arg) noexcept

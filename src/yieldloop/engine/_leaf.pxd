@@ -45,6 +45,7 @@ cpdef int check_signals() except -1
 cpdef int skip_globals(dict namespace) except -1
 cpdef object program_code()
 cpdef long program_lasti() except? -2
+cpdef int line_at(object code, long lasti) except -2
 cpdef object program_stack()
 cpdef bint is_callable(object obj)
 cpdef bint sole_owner(object obj)

@@ -212,6 +212,14 @@ def program_lasti() -> int:
     return _lasti
 
 
+def line_at(code: CodeType, lasti: int) -> int:
+    """The line of *code* that instruction *lasti* belongs to (its first line, if that cannot be told)."""
+    for start, end, line in code.co_lines():
+        if start <= lasti < end and line is not None:
+            return line
+    return code.co_firstlineno
+
+
 def program_stack() -> Any:
     """The stack above and with that frame, oldest first, as a `traceback.StackSummary`. Slow: for debug mode."""
     return format_helpers.extract_stack(_program_frame())

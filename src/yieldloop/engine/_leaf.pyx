@@ -78,6 +78,7 @@ cdef extern from *:
 
     /* frames as plain pointers: the API's types differ from PyObject only by name */
     #define yl_frame() ((PyObject *)PyEval_GetFrame())
+    #define yl_line_at(c, i) PyCode_Addr2Line((PyCodeObject *)(c), (i))
     #define yl_frame_code(f) ((PyObject *)PyFrame_GetCode((PyFrameObject *)(f)))
     #define yl_frame_lasti(f) PyFrame_GetLasti((PyFrameObject *)(f))
     #define yl_frame_globals(f) PyFrame_GetGlobals((PyFrameObject *)(f))
@@ -104,6 +105,7 @@ cdef extern from *:
     int YL_NEXT
     PyObject *PyEval_GetFrame "yl_frame"()
     PyObject *PyFrame_GetCode "yl_frame_code"(PyObject *frame)
+    int PyCode_Addr2Line "yl_line_at"(PyObject *code, int lasti)
     int PyFrame_GetLasti "yl_frame_lasti"(PyObject *frame)
     PyObject *PyFrame_GetGlobals "yl_frame_globals"(PyObject *frame)
     PyObject *PyFrame_GetBack "yl_frame_back"(PyObject *frame)
@@ -317,6 +319,10 @@ cpdef object program_code():
     result = <object>code
     Py_XDECREF(code)
     return result
+
+
+cpdef int line_at(object code, long lasti) except -2:
+    return PyCode_Addr2Line(<PyObject *>code, <int>lasti)
 
 
 cpdef long program_lasti() except? -2:

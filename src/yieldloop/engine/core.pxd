@@ -1,6 +1,9 @@
 from yieldloop.engine._contexts cimport Contexts
+from yieldloop.engine cimport _inline
 from yieldloop.engine._heap cimport TimerHeap
+from yieldloop.engine._inline cimport PyObject
 from yieldloop.engine._leaf cimport Entry
+from yieldloop.engine._marks cimport ticks_to_ns
 from yieldloop.engine._ring cimport ReadyQueue
 from yieldloop.engine.polling cimport Poller
 
@@ -22,7 +25,12 @@ cdef class Core:
     cdef bint _after_due
     cdef ReadyQueue _after
     cdef public object _thread_id
+    cdef PyObject *_running_entry
+    cdef long long _iteration
+    cdef long long _tick
+    cdef int _look_in
     cdef object __weakref__
 
     cdef int _call_after(self, Entry entry) except -1
+    cdef int _look_at_ticks(self) except -1
     cpdef object emit(self, str event, object first, object second=*)

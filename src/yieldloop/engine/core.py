@@ -9,12 +9,15 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from yieldloop.engine import _inline
 from yieldloop.engine._contexts import Contexts
 from yieldloop.engine._heap import TimerHeap
+from yieldloop.engine._marks import ticks_to_ns
 from yieldloop.engine._ring import ReadyQueue
 from yieldloop.engine.probe import EVENTS
 
 logger = logging.getLogger("asyncio")
+LONG_TICKS = 1_000_000  # 64 iterations that take less (a ms at most, whatever the clock) are short
 EVENTS_OF_TWO = frozenset({"task_parked", "task_woken", "fd_ready"})
 
 
@@ -34,10 +37,14 @@ class Core:
         "_poller",
         "_probe",
         "_ready",
+        "_running_entry",  # borrowed: the task or handle that runs now, or nothing
         "_stopping",  # True from stop() to the end of the iteration in which it was called
         "_tasks",  # every task that is not done: the strong reference that keeps it
+        "_tick",  # the last look at the clock (`_inline.ticks`)
         "_thread_id",  # of the thread that runs the loop, or None
         "_heap",
+        "_iteration",  # how many there were
+        "_look_in",  # iterations until the next look at the clock, if nothing else looks at it before
         "_lender",  # _contexts if it lends, else None
     )
 
@@ -58,7 +65,25 @@ class Core:
         self._after_due = False
         self._after = ReadyQueue()
         self._thread_id: int | None = None
+        self._running_entry: Any = _inline.borrowed(None)
+        self._iteration = 0
+        self._tick = _inline.ticks()
+        self._look_in = 0
         poller.bind(self._ready)
+
+    def _look_at_ticks(self) -> None:
+        """Bring `_tick` up to date: every iteration while iterations are long, every 64th while they are short."""
+        now = _inline.ticks()
+        self._look_in = 64 if now - self._tick < LONG_TICKS else 1
+        self._tick = now
+
+    def _doing(self) -> Any:
+        """What the loop does now: (the task or handle that runs, since when, the number of the iteration). From any thread.
+
+        The first is None while it polls or does not run at all. The time is in ns by `time.monotonic_ns`: with the recorder it
+        is exact; without, that of the last look at the clock, which is made at every poll and at least every 64th short iteration.
+        """
+        return _inline.lent(self._running_entry), ticks_to_ns(self._tick), self._iteration
 
     def _call_after(self, entry: Any) -> None:
         """Call *entry*'s ``after`` as soon as the entry that runs now (a task's step, a callback) is over: before the next one

@@ -80,6 +80,7 @@ class LoopCore(Core):
 
     def _look_at_clock(self) -> None:
         """Called when a run begins: the loop's class may have been exchanged since."""
+        self._look_in = 0
         if self._own_clock and _overrides_time(type(self)):
             self._own_clock = False
 
@@ -309,6 +310,11 @@ class LoopCore(Core):
         timers = self._heap
         poller = self._poller
 
+        self._iteration += 1
+        self._look_in -= 1
+        if self._look_in <= 0:
+            self._look_at_ticks()
+
         # 1. How long may we sleep? Not at all if something is ready; else until the first deadline.
         timeout = 0
         if not len(ready) and not self._stopping:
@@ -355,10 +361,12 @@ class LoopCore(Core):
             self._asleep = True
             if len(self._ready):
                 timeout = 0
+            self._tick = _inline.ticks()
         try:
             self._poller.poll(timeout)
         finally:
             self._asleep = False
+            self._tick = _inline.ticks()
         if self._probe is not None:
             self.emit("poll_done", len(self._ready))
 
@@ -375,9 +383,11 @@ class LoopCore(Core):
                         entry = ready.pop()
                         if self._entered and type(entry) is not Task:
                             self._leave()
+                        self._running_entry = _inline.borrowed(entry)
                         entry.run()
                         if self._after_due:
                             self._run_after()
+                        self._running_entry = _inline.borrowed(None)  # before the entry is let go
                         if type(entry) is Handle or type(entry) is TimerHandle or type(entry) is ThreadsafeHandle:
                             if not _inline.sole_owner(entry):
                                 _inline.show(entry)
@@ -390,7 +400,9 @@ class LoopCore(Core):
                     self._entry_failed(entry, exc)
                     if self._after_due:
                         self._run_after()
+                    self._running_entry = _inline.borrowed(None)
         finally:
+            self._running_entry = _inline.borrowed(None)
             self._contexts.forget()
             if self._after_due:
                 self._run_after()  # SystemExit and KeyboardInterrupt end the run, but not what was begun
@@ -408,6 +420,7 @@ class LoopCore(Core):
             self._in_entry = True
             if not is_task:
                 self.emit("callback_begun", entry)
+            self._running_entry = _inline.borrowed(entry)
             try:
                 entry.run()
             except (SystemExit, KeyboardInterrupt):
@@ -419,6 +432,7 @@ class LoopCore(Core):
                     self._leave()
                 if self._after_due:
                     self._run_after()
+                self._running_entry = _inline.borrowed(None)
                 self._in_entry = False
                 self._contexts.forget()
                 if not is_task:

@@ -7,11 +7,13 @@ from yieldloop.engine._leaf cimport (
     enter_current,
     iter_send,
     iter_throw,
+    line_at,
     program_code,
     program_lasti,
     run_in_context,
     swap_current,
 )
+from yieldloop.engine._marks cimport next_number, next_unnamed, ticks_to_ns
 from yieldloop.engine.core cimport Core
 from yieldloop.engine.futures cimport Future, Waiter, isfuture
 
@@ -30,6 +32,10 @@ cdef class Task(Future):
     cdef public bint _log_destroy_pending
     cdef int _cancels
     cdef object _given_name
+    cdef long long _unnamed
+    cdef readonly long long _number
+    cdef long long _made
+    cdef long long _changed
     cdef object _next_error
     cdef object _site_code
     cdef long _site_lasti

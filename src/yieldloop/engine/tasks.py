@@ -22,7 +22,6 @@ from __future__ import annotations
 import asyncio
 import collections.abc
 import inspect
-import itertools
 import reprlib
 import sys
 import types
@@ -44,12 +43,14 @@ from yieldloop.engine._leaf import (
     enter_current,
     iter_send,
     iter_throw,
+    line_at,
     program_code,
     program_lasti,
     run_in_context,
     skip_globals,
     swap_current,
 )
+from yieldloop.engine._marks import next_number, next_unnamed, ticks_to_ns
 from yieldloop.engine.core import Core
 from yieldloop.engine.futures import ONCE, Future, isfuture
 from yieldloop.engine.running import current_loop
@@ -58,7 +59,6 @@ PENDING = "PENDING"
 CANCELLED = "CANCELLED"
 FINISHED = "FINISHED"
 _CoroutineType = types.CoroutineType
-_numbers = itertools.count(1).__next__  # of Task-1, Task-2, …: of this process, as in the standard library
 
 # A task's creation site is where the program asked for it, not where the library's own code passed the wish on.
 for _module in (globals(), vars(_stock), vars(_taskgroups), vars(_runners), vars(_base_events)):
@@ -73,17 +73,21 @@ class Task(Future):
     """
 
     __slots__ = (
+        "_changed",  # the tick at which it became ready, parked or done, whichever was last
         "_cancels",  # requests by cancel() not taken back by uncancel()
         "_coro",
         "_ctx",  # the contextvars.Context it runs in, or with a _lender the snapshot of it
         "_fut_waiter",  # what it waits for; stays set after the wake-up until the step begins
-        "_given_name",  # a str, or the number of a name that nobody has asked for yet
+        "_given_name",  # a str, or None as long as nobody has asked for the name that the number makes
         "_log_destroy_pending",  # say so if it is destroyed while pending
         "_lender",  # the Contexts that lends a copy of _ctx for each step; None once the task has a context of its own
+        "_made",  # the tick at which it was created
         "_must_cancel",  # the next step throws CancelledError
         "_next_error",  # the next step throws this: the answer to a bad yield
+        "_number",  # which task of this process it is, from 1
         "_site_code",  # where it was created: a code object and the instruction in it
         "_site_lasti",
+        "_unnamed",  # the number of its name, if none was given
     )
 
     def __init__(
@@ -106,13 +110,25 @@ class Task(Future):
         self._next_error: Any = None
         self._site_code: Any = None
         self._site_lasti = -1
+        self._number = 0
+        self._unnamed = 0
+        self._made = 0
+        self._changed = 0
         self._lender: Contexts | None = None
 
     def _begin(self, coro: Any, loop: Any, name: Any, context: Any, eager_start: bool) -> None:
         self._open(loop)
         self._coro = coro
         self._log_destroy_pending = True
-        self._given_name = _numbers() if name is None else str(name)
+        self._number = next_number()
+        self._made = self._core._tick if self._core is not None and self._core._thread_id is not None else _inline.ticks()
+        self._changed = self._made
+        if name is None:
+            self._given_name = None
+            self._unnamed = next_unnamed()
+        else:
+            self._given_name = str(name)
+            self._unnamed = 0
         if context is not None and type(context) is not Context:
             self._log_destroy_pending = False
             raise TypeError(f"a contextvars.Context was expected, got {context!r}: make one by contextvars.copy_context()")
@@ -168,8 +184,8 @@ class Task(Future):
 
     def get_name(self) -> str:
         """The name; ``Task-N`` if none was given."""
-        if not isinstance(self._given_name, str):
-            self._given_name = f"Task-{self._given_name}"
+        if self._given_name is None:
+            self._given_name = f"Task-{self._unnamed}"
         return self._given_name
 
     def set_name(self, value: Any) -> None:
@@ -195,15 +211,28 @@ class Task(Future):
     @property
     def created_at(self) -> Any:
         """Where the task was created: a `traceback.FrameSummary`, or None if no Python code did it."""
-        code = self._site_code
-        if code is None:
+        site = self._site()
+        if site is None:
             return None
-        line = code.co_firstlineno
-        for i, (first, _, _, _) in enumerate(code.co_positions()):
-            if i * 2 == self._site_lasti:
-                line = first or line
-                break
+        code, line = site
         return FrameSummary(code.co_filename, line, code.co_name, lookup_line=False)
+
+    def _site(self) -> Any:
+        """The same in short: (code object, line), or None. Looks nothing up and formats nothing."""
+        code = self._site_code
+        return None if code is None else (code, line_at(code, self._site_lasti))
+
+    @property
+    def _made_ns(self) -> int:
+        """When it was created, by `time.monotonic_ns`. As exact as `Core._doing`."""
+        return ticks_to_ns(self._made)
+
+    def _since(self) -> int:
+        """When its state changed last (it began to run, parked, became ready, was done), by `time.monotonic_ns`."""
+        core = self._core
+        if core is not None and _inline.lent(core._running_entry) is self:
+            return ticks_to_ns(core._tick)
+        return ticks_to_ns(self._changed)
 
     # --- settling is the coroutine's ------------------------------------------------------------------------------------
 
@@ -251,8 +280,10 @@ class Task(Future):
     def _make_ready(self, by: Any) -> None:
         core = self._core
         if core is not None:
+            self._changed = core._tick
             core._ready.push(self)
         else:
+            self._changed = _inline.ticks()
             self._loop.call_soon(self._run_on_other_loop, context=self._ctx)
 
     def run(self) -> None:
@@ -358,8 +389,10 @@ class Task(Future):
     def woken_by(self, future: Any) -> None:
         core = self._core
         if core is None:
+            self._changed = _inline.ticks()
             self._loop.call_soon(self._run_on_other_loop, context=self._ctx)
             return
+        self._changed = core._tick
         core._ready.push(self)
         if core._probe is not None:
             core.emit("task_woken", self, future)
@@ -386,6 +419,7 @@ class Task(Future):
         else:
             future._asyncio_future_blocking = False
             self._fut_waiter = future
+            self._changed = self._core._tick if self._core is not None else _inline.ticks()
             future.add_waiter(self)
             if self._must_cancel and future.cancel(msg=self._cancel_message):
                 self._must_cancel = False
@@ -409,6 +443,7 @@ class Task(Future):
             yielded._asyncio_future_blocking = False
             yielded.add_done_callback(self.wakeup, context=self.get_context())
             self._fut_waiter = yielded
+            self._changed = self._core._tick if self._core is not None else _inline.ticks()
             if self._must_cancel and yielded.cancel(msg=self._cancel_message):
                 self._must_cancel = False
             if self._core is not None and self._core._probe is not None:
@@ -440,6 +475,7 @@ class Task(Future):
             self._settle(FINISHED)
             self._log_tb = True
         core = self._core
+        self._changed = core._tick if core is not None else _inline.ticks()
         if core is not None:
             core._tasks.discard(self)
             if core._probe is not None:

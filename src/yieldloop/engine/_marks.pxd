@@ -1,0 +1,3 @@
+cpdef long long ticks_to_ns(long long tick) noexcept
+cpdef long long next_number() noexcept
+cpdef long long next_unnamed() noexcept

@@ -1,0 +1,140 @@
+// The wait-for graph: an arrow from each task that waits for other tasks (a lock's holder, a task it awaits) to them.
+import { computed } from "@preact/signals";
+import { Graph, layout } from "@dagrejs/dagre";
+import { count } from "./format";
+import { found, query, rowOfTask, rows, selected, snapshot } from "./state";
+import { say } from "./words";
+
+const MOST = 200; // tasks drawn at once
+const HEIGHT = 44;
+
+interface Edge {
+  from: number;
+  to: number;
+  label: string;
+}
+
+const edges = computed<Edge[]>(() =>
+  (snapshot.value?.tasks ?? []).flatMap((task) =>
+    [...new Set([...(task.end?.holders ?? []), ...(task.end?.tasks ?? [])])].map((to) => ({ from: task.id, to, label: task.end!.label })),
+  ),
+);
+
+const inCycles = computed(() => {
+  const following = new Map<number, number>(); // task: cycle's index
+  snapshot.value?.cycles.forEach((cycle, index) => cycle.forEach((id) => following.set(id, index)));
+  return following;
+});
+
+const isCyclic = ({ from, to }: Edge): boolean => inCycles.value.has(from) && inCycles.value.get(from) === inCycles.value.get(to);
+
+/** The tasks to draw: those in cycles, then those that were searched for with their neighbours, then the most waited for. */
+const drawn = computed(() => {
+  const degree = new Map<number, number>();
+  for (const { from, to } of edges.value) {
+    degree.set(from, degree.get(from) ?? 0);
+    degree.set(to, (degree.get(to) ?? 0) + 1);
+  }
+  let ids = [...degree.keys()];
+  if (query.value) {
+    const wanted = new Set(found.value.map(({ id }) => id));
+    const near = new Set(edges.value.flatMap(({ from, to }) => (wanted.has(from) || wanted.has(to) ? [from, to] : [])));
+    ids = ids.filter((id) => near.has(id));
+  }
+  const weight = (id: number): number => (inCycles.value.has(id) ? 1e9 : 0) + degree.get(id)!;
+  ids.sort((one, other) => weight(other) - weight(one));
+  return { shown: new Set(ids.slice(0, MOST)), omitted: Math.max(0, ids.length - MOST), waiting: degree.size };
+});
+
+const nameOf = (id: number): string => rowOfTask.value.get(id)?.name ?? `${say("task")} ${id}`;
+const shorten = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+
+const plan = computed(() => {
+  const graph = new Graph({ multigraph: true });
+  graph.setGraph({ rankdir: "LR", nodesep: 18, ranksep: 110, marginx: 16, marginy: 16 });
+  graph.setDefaultEdgeLabel(() => ({}));
+  for (const id of drawn.value.shown) graph.setNode(String(id), { width: Math.max(110, shorten(nameOf(id), 26).length * 7.6 + 26), height: HEIGHT });
+  const kept = edges.value.filter(({ from, to }) => drawn.value.shown.has(from) && drawn.value.shown.has(to));
+  kept.forEach(({ from, to }, index) =>
+    graph.setEdge(String(from), String(to), { width: 90, height: 16, labelpos: "c" }, String(index)),
+  );
+  layout(graph);
+  return { graph, kept };
+});
+
+interface Placed {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+function Arrow({ edge, index }: { edge: Edge; index: number }) {
+  const { points, x, y } = plan.value.graph.edge(String(edge.from), String(edge.to), String(index)) as {
+    points: { x: number; y: number }[];
+    x?: number;
+    y?: number;
+  };
+  const path = points.map((point, at) => `${at ? "L" : "M"}${point.x},${point.y}`).join("");
+  const cyclic = isCyclic(edge);
+  return (
+    <g class={cyclic ? "edge cyclic" : "edge"}>
+      <path d={path} marker-end={cyclic ? "url(#head-cyclic)" : "url(#head)"} />
+      {x !== undefined && <text x={x} y={y! - 5} text-anchor="middle">{shorten(edge.label, 24)}<title>{edge.label}</title></text>}
+    </g>
+  );
+}
+
+function Node({ id }: { id: number }) {
+  const { x, y, width, height } = plan.value.graph.node(String(id)) as Placed;
+  const row = rowOfTask.value.get(id);
+  const choose = (): void => void (selected.value = id);
+  return (
+    <g
+      class={`node ${inCycles.value.has(id) ? "cyclic" : ""} ${selected.value === id ? "chosen" : ""}`}
+      transform={`translate(${x - width / 2},${y - height / 2})`}
+      tabIndex={0}
+      role="button"
+      data-task={id}
+      aria-label={`${nameOf(id)} ${row?.waits ?? ""}`}
+      onClick={choose}
+      onKeyDown={(event: KeyboardEvent) => (event.key === "Enter" || event.key === " ") && choose()}
+    >
+      <rect width={width} height={height} rx="6" />
+      <text x="12" y="18">{shorten(nameOf(id), 26)}<title>{nameOf(id)}</title></text>
+      <text x="12" y="35" class="quiet">{row ? say(row.state) : ""}</text>
+    </g>
+  );
+}
+
+export function WaitGraph() {
+  const { shown, omitted, waiting } = drawn.value;
+  const cycles = snapshot.value?.cycles ?? [];
+  if (!shown.size) return <p class="empty">{say("nobody")}</p>;
+  const { width, height } = plan.value.graph.graph() as { width: number; height: number };
+  return (
+    <section class="graph">
+      <p class="bar">
+        {cycles.map((cycle, index) => (
+          <span key={index} class="alarm">{say("cycle")}: {cycle.slice(0, 6).map(nameOf).join(" → ")}{cycle.length > 6 ? " → …" : ` → ${nameOf(cycle[0]!)}`}</span>
+        ))}
+        <small>
+          {count(rows.value.length - waiting)} {say("others")}{omitted ? ` · ${count(omitted)} ${say("omitted")}` : ""}
+        </small>
+      </p>
+      <div class="canvas">
+        <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
+          <defs>
+            {["head", "head-cyclic"].map((id) => (
+              <marker key={id} id={id} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">
+                <path d="M0,0 L8,4 L0,8 z" />
+              </marker>
+            ))}
+          </defs>
+          {plan.value.kept.map((edge, index) => <Arrow key={index} edge={edge} index={index} />)}
+          {[...shown].map((id) => <Node key={id} id={id} />)}
+        </svg>
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,172 @@
+// A recording as a walk document: each recorded event is a step, and what the loop held at that moment is worked out when asked.
+import type { ChainLink, RecordedEvent, SnapshotLoop } from "./documents";
+import type { LoopModel } from "./model";
+import { thingOf } from "./model";
+import type { WalkDocument, WalkFrame, WalkStep, WalkSteps } from "./walk";
+import { duration } from "./format";
+import { language, say } from "./words";
+
+const SHOWN = 200; // entries of one list in one step; more are counted
+
+class Moment {
+  constructor(
+    readonly ready = new Set<number>(), // tasks, in order: a Set keeps the order of insertion
+    readonly parked = new Map<number, number>(), // task: thing
+    public running = 0, // task
+    public callback = 0, // thing
+    public polling = false,
+    public finished = 0, // the task whose step has just ended: its frames go off with this event
+  ) {}
+
+  copy(): Moment {
+    return new Moment(new Set(this.ready), new Map(this.parked), this.running, this.callback, this.polling, this.finished);
+  }
+
+  follow([, kind, subject, object]: RecordedEvent): void {
+    this.finished = 0;
+    switch (kind) {
+      case "task_created":
+        this.ready.add(subject);
+        break;
+      case "task_woken":
+        this.parked.delete(subject);
+        this.ready.add(subject);
+        break;
+      case "task_stepped":
+        this.ready.delete(subject);
+        this.parked.delete(subject);
+        this.running = subject;
+        this.polling = false;
+        break;
+      case "task_parked":
+        if (object) this.parked.set(subject, object);
+        else this.ready.add(subject);
+        this.finished = this.running;
+        this.running = 0;
+        break;
+      case "task_done":
+        this.ready.delete(subject);
+        this.parked.delete(subject);
+        this.finished = this.running;
+        this.running = 0;
+        break;
+      case "callback_begun":
+        this.callback = subject;
+        break;
+      case "callback_done":
+        this.callback = 0;
+        break;
+      case "poll_begun":
+        this.polling = true;
+        break;
+      case "poll_done":
+        this.polling = false;
+        break;
+    }
+  }
+}
+
+class RecordedSteps implements WalkSteps {
+  private readonly marks: Moment[] = [];
+  private readonly stride: number;
+  private last: [number, Moment] | null = null;
+
+  constructor(
+    private readonly loop: LoopModel,
+    private readonly snapshot: SnapshotLoop | undefined,
+  ) {
+    this.stride = Math.max(512, loop.lanes.length);
+    const moment = new Moment();
+    loop.source.events.forEach((event, index) => {
+      if (index % this.stride === 0) this.marks.push(moment.copy());
+      moment.follow(event);
+    });
+  }
+
+  get length(): number {
+    return this.loop.source.events.length;
+  }
+
+  at(index: number): WalkStep | undefined {
+    const event = this.loop.source.events[index];
+    return event === undefined ? undefined : this.describe(event, this.momentAfter(index), index);
+  }
+
+  private momentAfter(index: number): Moment {
+    const { events } = this.loop.source;
+    let [from, moment] = this.last ?? [Infinity, new Moment()];
+    if (from > index + 1 || index - from > this.stride) {
+      from = Math.floor(index / this.stride) * this.stride;
+      moment = this.marks[from / this.stride]!.copy();
+    }
+    for (; from <= index; from++) moment.follow(events[from]!);
+    this.last = [index + 1, moment];
+    return moment;
+  }
+
+  private task(id: number): string {
+    return this.loop.source.tasks[id]?.name ?? `${say("task")} ${id}`;
+  }
+
+  private thing(id: number): string {
+    return thingOf(this.loop, id)?.label ?? (id ? `#${id}` : "");
+  }
+
+  private describe(event: RecordedEvent, moment: Moment, index: number): WalkStep {
+    const [time, kind, subject, object] = event;
+    const actor = kind.startsWith("task_") ? this.task(subject) : this.thing(subject);
+    const other = this.thing(object);
+    const site = kind.startsWith("task_") ? this.loop.source.tasks[subject]?.site : null;
+    const waits = [...moment.parked].map(([task, thing]) => [thingOf(this.loop, thing)?.kind, `${this.task(task)}: ${this.thing(thing)}`]);
+    const of = (name: string): string[] => shorten(waits.filter(([what]) => what === name).map(([, text]) => text!));
+    return {
+      event: kind,
+      text: `${duration(time - this.loop.begin)}  ${say(kind)} ${actor}${other ? ` → ${other}` : ""}`,
+      file: site?.file ?? "",
+      line: site?.line ?? 0,
+      stack: this.stack(moment, index),
+      generators: [],
+      ready: shorten([...moment.ready].map((id) => this.task(id))),
+      timers: of("timer"),
+      fds: of("fd"),
+      output: "",
+    };
+  }
+
+  private stack(moment: Moment, index: number): WalkFrame[] {
+    const stack: WalkFrame[] = [{ name: this.loop.name, file: "", line: 0, kind: "loop", id: "loop" }];
+    if (moment.polling) stack.push({ name: "poll", file: "", line: 0, kind: "poll", id: "poll" });
+    if (moment.callback) stack.push({ name: this.thing(moment.callback), file: "", line: 0, kind: "callback", id: `c${moment.callback}` });
+    if (moment.running) stack.push(...this.frames(moment.running, index));
+    return stack;
+  }
+
+  /** A task's frames: the chain of the snapshot if this is its last step, else the coroutine that the recording names. */
+  private frames(task: number, index: number): WalkFrame[] {
+    const facts = this.loop.source.tasks[task];
+    const known = index >= (this.lastStep().get(task) ?? 0) ? this.snapshot?.tasks.find(({ id }) => id === task)?.chain : undefined;
+    const chain: ChainLink[] = known?.length
+      ? known
+      : [{ kind: "coroutine", name: facts?.coro ?? this.task(task), file: "", line: 0 }];
+    return chain.map(({ name, file, line, kind }, depth) => ({ name, file, line, kind, id: `${task}.${depth}` }));
+  }
+
+  private steps: Map<number, number> | null = null;
+
+  private lastStep(): Map<number, number> {
+    if (this.steps === null) {
+      this.steps = new Map();
+      for (const [index, [, kind, subject]] of this.loop.source.events.entries())
+        if (kind === "task_stepped") this.steps.set(subject, index);
+    }
+    return this.steps;
+  }
+}
+
+function shorten(texts: string[]): string[] {
+  return texts.length <= SHOWN ? texts : [...texts.slice(0, SHOWN), `… +${texts.length - SHOWN}`];
+}
+
+export function walkOf(loop: LoopModel, snapshot: SnapshotLoop | undefined): WalkDocument {
+  return { format: 1, title: loop.name, language: language.value, sources: {}, steps: new RecordedSteps(loop, snapshot) };
+}

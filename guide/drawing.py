@@ -13,11 +13,12 @@ STYLE = """
   .on-line { fill: #59636e; font-size: 11px; text-anchor: start }
   rect { fill: #f6f8fa; stroke: #8c959f }
   .asked rect { fill: #ddf4ff; stroke: #0969da; stroke-width: 2 }
+  .ground { fill: #ffffff; stroke: none }
   path { fill: none; stroke: #59636e }
   #tip path { fill: #59636e; stroke: none }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 } .on-line { fill: #9198a1 } rect { fill: #161b22; stroke: #656c76 }
-    .asked rect { fill: #0c2d6b; stroke: #4493f8 } path { stroke: #9198a1 } #tip path { fill: #9198a1 }
+    .ground { fill: #0d1117 } .asked rect { fill: #0c2d6b; stroke: #4493f8 } path { stroke: #9198a1 } #tip path { fill: #9198a1 }
   }
 """
 TIP = '<marker id="tip" orient="auto" markerWidth="9" markerHeight="8" refX="8" refY="4"><path d="M0 0 L9 4 L0 8 z"/></marker>'
@@ -63,7 +64,8 @@ def holders(path, *things, depth=2):
         bottom = max(box.xy[1] + box.h / 2 + dy + 10 for box in boxes)
     with open(path, "w", encoding="utf-8") as file:
         file.write(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right:.0f} {bottom:.0f}" width="{right:.0f}">\n')
-        file.write(f"<style>{STYLE}</style>\n<defs>{TIP}</defs>\n" + "\n".join(parts) + "\n</svg>\n")
+        file.write(f"<style>{STYLE}</style>\n<defs>{TIP}</defs>\n")
+        file.write(f'<rect class="ground" width="{right:.0f}" height="{bottom:.0f}"/>\n' + "\n".join(parts) + "\n</svg>\n")
     print(f"  drawn: {path}")
 
 

@@ -16,7 +16,7 @@ import traceback
 import types
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from selectors import EVENT_READ, EVENT_WRITE
+from selectors import EVENT_READ
 
 LONGEST_SLEEP = 24 * 3600  # seconds; a kernel takes no time-out without bound, and waking once a day costs nothing
 
@@ -319,8 +319,9 @@ class Loop:
     def close(self):
         if self.threads:
             self.threads.shutdown()
+        for watched in list(self.selector.get_map().values()):  # the bell, and what still had something to send
+            watched.fileobj.close()
         self.selector.close()
-        self.bell.close()
         self.button.close()
 
 
@@ -346,7 +347,7 @@ def run(main):
         try:
             for task in loop.tasks:
                 task.cancel()
-            loop.run_until(lambda: not loop.tasks)
+            loop.run_until(lambda: not loop.tasks and not loop.ready)
         finally:
             loop.close()
 

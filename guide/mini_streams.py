@@ -127,33 +127,35 @@ class Server:
 
     def __init__(self, handler, sock):
         self.handler, self.sockets = handler, [sock]
-        self.accepting = create_task(self.accept(sock))
-        self.tasks = {self.accepting}
+        self.tasks = {create_task(self.accept(sock))}
 
     async def accept(self, listener):
-        with listener:
-            while True:
+        while listener.fileno() >= 0:
+            try:
+                sock, _ = listener.accept()
+            except BlockingIOError:
                 await ready_for(listener, EVENT_READ)
-                try:
-                    sock, _ = listener.accept()
-                except (BlockingIOError, ConnectionAbortedError):
-                    continue  # whoever called has gone again
+            except ConnectionAbortedError:
+                pass  # whoever called has gone again
+            else:
                 sock.setblocking(False)
-                task = create_task(self.serve(StreamReader(sock), StreamWriter(sock)))
-                self.tasks.add(task)
-                task.add_done_callback(self.tasks.discard)
+                self.connected(StreamReader(sock), StreamWriter(sock))
 
-    async def serve(self, reader, writer):
-        try:
-            await self.handler(reader, writer)
-        except Exception:
-            traceback.print_exc()
-        finally:
-            writer.close()
+    def connected(self, reader, writer):
+        task = create_task(self.handler(reader, writer))
+        self.tasks.add(task)
+        task.add_done_callback(lambda task: self.over(task, writer))
+
+    def over(self, task, writer):
+        """In a done-callback and not in a `finally`: a task that is cancelled before its first step has entered no `try`."""
+        self.tasks.discard(task)
+        writer.close()
+        if isinstance(task.error, Exception):
+            traceback.print_exception(task.error)
 
     def close(self):
         """No new connections; those that are there go on."""
-        self.accepting.cancel()
+        get_running_loop().close_socket(self.sockets[0])
 
     async def wait_closed(self):
         await gather(*self.tasks, return_exceptions=True)

@@ -1,16 +1,14 @@
-"""The guide's mini asyncio (guide/mini.py) in asyncio's place: a named part of the project's own tests, and HTTP with strangers.
+"""The guide's mini asyncio (guide/mini.py) in asyncio's place: a named part of the project's own tests, and what only it promises.
 
 What lives here: the list of the tests that it has to pass, by their import. They are the same functions that test asyncio and
 yieldloop; the fixtures of this module are found before those of conftest.py, and give them the mini asyncio. What may not: a test
-of yieldloop. Nothing here is compiled, so one leg is enough.
+of yieldloop. (Its HTTP is tested by chapter 12, against the standard library's client and server.) Nothing here is compiled, so one
+leg is enough.
 """
 
 from __future__ import annotations
 
-import http.server
 import sys
-import threading
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +17,7 @@ from typing import Any
 import pytest
 
 import yieldloop
-from tests import test_aio_timeouts, test_streams
+from tests import test_streams
 from tests.test_aio_locks import (  # noqa: F401
     test_a_block_that_gave_its_lock_back_itself_says_so,
     test_a_cancelled_waiter_hands_the_lock_on,
@@ -109,3 +107,55 @@ our_loop = loop
 def world(monkeypatch: pytest.MonkeyPatch) -> Mini:
     monkeypatch.setattr(test_streams, "asyncio", MINI)
     return Mini()
+
+
+# --- what only it promises -----------------------------------------------------------------------------------------------
+
+
+def test_much_data_to_a_slow_reader_arrives_whole_and_makes_the_writer_wait(api: Mini) -> None:
+    data, written = bytes(range(256)) * 40_000, []
+
+    async def send(reader: Any, writer: Any) -> None:
+        for at in range(0, len(data), 100_000):
+            writer.write(data[at : at + 100_000])
+            await writer.drain()
+            written.append(at)
+
+    async def main() -> None:
+        server = await MINI.start_server(send, "127.0.0.1", 0)
+        reader, writer = await MINI.open_connection(*server.sockets[0].getsockname())
+        got = await reader.readexactly(1000)
+        await MINI.sleep(0.05)  # as slow as that: the kernel's buffers are full by now
+        assert len(written) < len(data) // 100_000
+        assert got + await reader.read() == data
+        writer.close()
+        server.close()
+        await server.wait_closed()
+
+    api.run(main())
+
+
+def test_who_reads_from_a_connection_that_is_closed_meanwhile_goes_on(api: Mini) -> None:
+    async def main() -> None:
+        server = await MINI.start_server(lambda reader, writer: reader.read(), "127.0.0.1", 0)
+        reader, writer = await MINI.open_connection(*server.sockets[0].getsockname())
+        reading = MINI.create_task(reader.readline())
+        await MINI.sleep(0)
+        writer.close()
+        assert await reading == b""
+        server.close()
+        await server.wait_closed()
+
+    api.run(main())
+
+
+def test_a_connection_that_is_refused_raises_and_leaves_no_socket(api: Mini) -> None:
+    async def main() -> None:
+        server = await MINI.start_server(print, "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+        server.close()  # before its task has taken its first step
+        await server.wait_closed()
+        with pytest.raises(ConnectionRefusedError):
+            await MINI.open_connection(*address)
+
+    api.run(main())

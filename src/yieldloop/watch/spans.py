@@ -1,0 +1,115 @@
+"""A recording's events as spans: what each task was doing from when to when, and what the loop's thread did.
+
+What lives here: the one pass over a recording document's events that its exports share. What may not: any format of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Loop", "Span", "loops"]
+
+
+@dataclass(slots=True, frozen=True)
+class Span:
+    """From *begin* to *end* (nanoseconds of the process's monotonic clock) *subject* was in *state*.
+
+    A task's states are ``ready``, ``running`` and ``parked``; a thread's are ``step``, ``callback`` and ``poll``. *subject* is a
+    task's number, or the id of the thing that was called. *thing* is what a task was parked on or was woken by, or 0.
+    """
+
+    subject: int
+    state: str
+    begin: int
+    end: int
+    thing: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class Loop:
+    """One loop of a recording: *tasks* has the spans of all its tasks in order of their ends, *thread* those of its thread.
+
+    *wakings* are (when, which task), for those that happened while a step or a callback ran.
+    """
+
+    document: dict[str, Any]
+    begin: int
+    end: int
+    tasks: list[Span]
+    thread: list[Span]
+    wakings: list[tuple[int, int]]
+
+    def task_name(self, number: int) -> str:
+        """The name of task *number*."""
+        facts = self.document["tasks"].get(str(number))
+        return str(facts["name"]) if facts else f"task {number}"
+
+    def coroutine(self, number: int) -> str:
+        """The name of the coroutine that task *number* drives: the same for all tasks that do the same work."""
+        facts = self.document["tasks"].get(str(number))
+        return str(facts["coro"]) if facts and facts.get("coro") else self.task_name(number)
+
+    def thing(self, number: int) -> dict[str, Any]:
+        """What is known of thing *number*: kind and label at least."""
+        found: dict[str, Any] = self.document["things"].get(str(number)) or {"kind": "unknown", "label": f"thing {number}"}
+        return found
+
+
+def loops(document: dict[str, Any]) -> Iterator[Loop]:
+    """The loops of a recording *document*, each read once from its first event to its last."""
+    for loop in document["loops"]:
+        yield _Reader(loop).read()
+
+
+_ENTERS = {"task_created": "ready", "task_stepped": "running", "task_done": ""}
+
+
+class _Reader:
+    """Follows the events of one loop. `doing` is each task's (state, since when, thing)."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        events = document["events"]
+        self.loop = Loop(document, events[0][0] if events else 0, events[-1][0] if events else 0, [], [], [])
+        self.doing: dict[int, tuple[str, int, int]] = {}
+        self.busy: tuple[str, int, int] | None = None
+        """What the thread does outside of steps: a callback or a poll, since when, which thing."""
+        self.steps = 0
+
+    def read(self) -> Loop:
+        for when, kind, subject, thing in self.loop.document["events"]:
+            if kind == "task_parked":
+                self.enter(subject, "parked" if thing else "ready", when, thing)
+            elif kind == "task_woken":
+                if self.doing.get(subject, ("",))[0] != "running":
+                    self.enter(subject, "ready", when, thing)
+                if self.steps or (self.busy and self.busy[0] == "callback"):
+                    self.loop.wakings.append((when, subject))
+            elif kind in _ENTERS:
+                self.enter(subject, _ENTERS[kind], when, 0)
+            elif kind in ("callback_begun", "poll_begun"):
+                self.busy = (kind.partition("_")[0], when, subject if kind == "callback_begun" else 0)
+            elif kind in ("callback_done", "poll_done"):
+                self.rest(when)
+        for task in list(self.doing):
+            self.enter(task, "", self.loop.end, 0)
+        self.rest(self.loop.end)
+        self.loop.thread.sort(key=lambda span: span.begin)
+        return self.loop
+
+    def enter(self, task: int, state: str, when: int, thing: int) -> None:
+        before = self.doing.pop(task, None)
+        if before is not None:
+            self.loop.tasks.append(Span(task, before[0], before[1], when, before[2]))
+            if before[0] == "running":
+                self.steps -= 1
+                self.loop.thread.append(Span(task, "step", before[1], when))
+        if state:
+            self.doing[task] = (state, when, thing)
+            self.steps += state == "running"
+
+    def rest(self, when: int) -> None:
+        if self.busy is not None:
+            self.loop.thread.append(Span(self.busy[2], self.busy[0], self.busy[1], when))
+            self.busy = None

@@ -17,7 +17,6 @@ from typing import Any
 from yieldloop.aio.graph import _frames_of
 from yieldloop.engine._leaf import skip_globals
 from yieldloop.engine.tasks import all_tasks
-from yieldloop.loop.pool import job_of
 
 __all__ = ("Leftovers",)
 
@@ -151,6 +150,8 @@ def pools_of(loop: Any) -> list[Any]:
 
 def busy_threads(pool: Any) -> list[tuple[Any, Any]]:
     """(thread, job) of each thread of *pool* that runs a job now; the idle ones end as soon as they are told."""
+    from yieldloop.loop.pool import job_of
+
     frames = sys._current_frames()
     found = []
     for thread in list(getattr(pool, "_threads", ())):

@@ -28,7 +28,6 @@ from yieldloop.aio.tasks import as_coroutine, create_task_on
 from yieldloop.engine._leaf import skip_globals
 from yieldloop.engine.tasks import iscoroutine
 from yieldloop.errors import CancelledError
-from yieldloop.loop.pool import LeavablePool
 
 __all__ = ("Runner", "run")
 
@@ -208,8 +207,6 @@ class Runner:
             self._loop = self._loop_factory()
         if self._debug is not None:
             self._loop.set_debug(self._debug)
-        if self._patience is not None and hasattr(self._loop, "_pool_class"):
-            self._loop._pool_class = LeavablePool
         self._context = copy_context()
         self._state = _State.INITIALIZED
 

@@ -17,11 +17,9 @@ from asyncio import constants as _constants
 from collections.abc import Awaitable
 from typing import Any
 
-from yieldloop.aio.leftovers import Leftovers, pools_of
 from yieldloop.aio.waiting import gather, wait
 from yieldloop.engine._leaf import skip_globals
 from yieldloop.engine.tasks import all_tasks
-from yieldloop.loop.pool import leave_thread
 
 __all__ = ("end_of", "end_within")
 
@@ -181,6 +179,9 @@ class _Ending:
 
     def report(self, patience: float, cut: bool) -> None:
         """Tell the loop's exception handler what is left, in one record, and leave it."""
+        from yieldloop.aio.leftovers import Leftovers, pools_of
+        from yieldloop.loop.pool import leave_thread
+
         for pool in pools_of(self._loop):
             pool.shutdown(wait=False, cancel_futures=True)
         left = Leftovers(self._loop, self._own, self._closing)

@@ -127,11 +127,20 @@ def sole_owner(obj: Any) -> bool:
 
 
 def ring(fd: int) -> int:
-    """Write one byte into the non-blocking socket *fd*. Returns 0, or the number of the error. Never blocks."""
+    """Write one byte into the non-blocking pipe *fd*. Returns 0, or the number of the error. Never blocks."""
     try:
         os.write(fd, b"\0")
     except OSError as exc:
         return exc.errno or errno.EIO
+    return 0
+
+
+def unring(fd: int) -> int:
+    """Read what `ring` (one byte a poll) and signals (one each) have written into *fd*. What is more is read in the next poll."""
+    try:
+        os.read(fd, 512)
+    except (BlockingIOError, InterruptedError):
+        pass
     return 0
 
 

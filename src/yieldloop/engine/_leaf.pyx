@@ -46,15 +46,18 @@ cdef extern from *:
     }
 
     #include <errno.h>
-    #include <sys/socket.h>
-    #ifndef MSG_NOSIGNAL
-    #define MSG_NOSIGNAL 0
-    #endif
+    #include <unistd.h>
     /* One byte into a non-blocking socket: 0, or the error's number. */
     static int yl_ring(int fd) {
         ssize_t n;
-        do n = send(fd, "", 1, MSG_NOSIGNAL); while (n < 0 && errno == EINTR);
+        do n = write(fd, "", 1); while (n < 0 && errno == EINTR);
         return n < 0 ? errno : 0;
+    }
+
+    static void yl_unring(int fd) {
+        char bytes[512];
+        ssize_t n = read(fd, bytes, sizeof bytes);
+        (void)n;
     }
 
     static long long yl_monotonic_ns(void) {
@@ -99,6 +102,7 @@ cdef extern from *:
     long long yl_monotonic_ns() nogil
     int yl_sole_owner(PyObject *o)
     int yl_ring(int fd)
+    void yl_unring(int fd)
     int yl_throw(PyObject *coro, PyObject *exc, PyObject *name, PyObject **out)
     int YL_PYITER_SEND(PyObject *coro, PyObject *value, PyObject **result)
     int YL_RETURN
@@ -264,6 +268,11 @@ cpdef int ring(int fd) except -2:
     # The GIL is kept: the call cannot block, and giving it up would hand it to the loop's thread after the first of a
     # storm of calls, to be taken back by the second: two switches of threads a call.
     return yl_ring(fd)
+
+
+cpdef int unring(int fd) except -1:
+    yl_unring(fd)
+    return 0
 
 
 # --- where a task was created ------------------------------------------------------------------------------------------

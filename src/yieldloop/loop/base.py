@@ -51,7 +51,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         self._exception_handler: Any = None
         self._current_handle: Any = None  # the standard library's default handler reads it
         self._default_executor: Any = None
-        self._pool_class: Any = concurrent.futures.ThreadPoolExecutor  # what the default executor is made of
+        self._own_pool: Any = None  # the class of the executor that the loop makes itself, once there is one
         self._executor_shutdown_called = False
         self._asyncgens: weakref.WeakSet[Any] = weakref.WeakSet()
         self._asyncgens_shutdown_called = False
@@ -338,6 +338,8 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
             executor = self._executor()
         if self.probe is not None:
             self.emit("handed_to_thread", func)
+        if type(executor) is self._own_pool:
+            return executor.start(self, func, args)
         return self._wrap(executor.submit(func, *args))
 
     def _check_callback_for_thread(self, func: Any) -> None:
@@ -350,7 +352,10 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         if self._executor_shutdown_called:
             raise RuntimeError("Executor shutdown has been called")
         if self._default_executor is None:
-            self._default_executor = self._pool_class(thread_name_prefix="asyncio")
+            from yieldloop.loop.pool import Pool
+
+            self._own_pool = Pool
+            self._default_executor = Pool(thread_name_prefix="asyncio")
         return self._default_executor
 
     def _wrap(self, job: concurrent.futures.Future[Any]) -> Any:

@@ -17,7 +17,6 @@ from yieldloop.engine.core import logger
 from yieldloop.engine.tasks import iscoroutinefunction
 from yieldloop.loop.pipes import PipeMixin
 from yieldloop.loop.signals import SignalMixin
-from yieldloop.transports.process import ProcessTransport
 
 skip_globals(globals())
 
@@ -62,6 +61,8 @@ class ChildrenMixin(PipeMixin, SignalMixin):  # type: ignore[misc]
     ) -> Any:
         self._check_closed()
         protocol = protocol_factory()
+        from yieldloop.transports.process import ProcessTransport
+
         transport = ProcessTransport(self, protocol, args, shell, stdin, stdout, stderr, bufsize, **kwargs)
         try:
             await transport.connect()

@@ -14,7 +14,6 @@ from yieldloop.engine.core import logger
 from yieldloop.loop.net import _set_reuse_port
 from yieldloop.loop.paths import remove_stale_socket
 from yieldloop.loop.resolver import ResolverMixin
-from yieldloop.transports.udp import UdpTransport
 
 skip_globals(globals())
 
@@ -25,6 +24,8 @@ class DatagramMixin(ResolverMixin):
     def _make_datagram_transport(
         self, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None
     ) -> Any:
+        from yieldloop.transports.udp import UdpTransport
+
         return UdpTransport(self, sock, protocol, address, waiter, extra)
 
     async def create_datagram_endpoint(  # type: ignore[override]

@@ -24,7 +24,6 @@ from yieldloop.loop.resolver import ResolverMixin
 from yieldloop.loop.server import Server
 from yieldloop.loop.starttls import take_read_ahead
 from yieldloop.transports.tcp import TcpTransport
-from yieldloop.transports.tls import make_tls
 
 skip_globals(globals())
 
@@ -58,6 +57,8 @@ class NetMixin(ResolverMixin):
         server_hostname: Any = None, extra: Any = None, server: Any = None, ssl_handshake_timeout: Any = None,
         ssl_shutdown_timeout: Any = None, context: Any = None,
     ) -> Any:  # fmt: skip
+        from yieldloop.transports.tls import make_tls
+
         layer, transport = make_tls(
             self, protocol, sslcontext, waiter, server_side, server_hostname, False,
             ssl_handshake_timeout, ssl_shutdown_timeout, context,
@@ -190,6 +191,8 @@ class NetMixin(ResolverMixin):
     ) -> Any:  # fmt: skip
         """Speak TLS from now on: returns the transport that *protocol* uses instead of *transport*. TypeError for what cannot."""
         import ssl
+
+        from yieldloop.transports.tls import make_tls
 
         if not isinstance(sslcontext, ssl.SSLContext):
             raise TypeError(f"sslcontext is expected to be an instance of ssl.SSLContext, got {sslcontext!r}")

@@ -10,7 +10,6 @@ from typing import Any
 from yieldloop.engine._leaf import skip_globals
 from yieldloop.engine.core import logger
 from yieldloop.loop.base import BaseLoop
-from yieldloop.transports.pipe import ReadPipeTransport, WritePipeTransport
 
 skip_globals(globals())
 
@@ -22,10 +21,14 @@ class PipeMixin(BaseLoop):
 
     def _make_read_pipe_transport(self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None) -> Any:
         self._check_closed()
+        from yieldloop.transports.pipe import ReadPipeTransport
+
         return ReadPipeTransport(self, pipe, protocol, waiter, extra)
 
     def _make_write_pipe_transport(self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None) -> Any:
         self._check_closed()
+        from yieldloop.transports.pipe import WritePipeTransport
+
         return WritePipeTransport(self, pipe, protocol, waiter, extra)
 
     async def connect_read_pipe(self, protocol_factory: Any, pipe: Any) -> Any:

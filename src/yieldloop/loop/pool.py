@@ -1,13 +1,15 @@
-"""Threads that can be left: a pool for the loop's executor that the interpreter's exit need not wait for.
+"""Threads for what blocks: the pool behind `run_in_executor(None, …)`, and behind look-ups of names.
 
-What lives here: what has to be known of `threading` and `concurrent.futures` to leave a thread behind. What may not: when that is
-right (`aio.shutdown` decides, and only for a thread that has outlived its time).
+What lives here: what has to be known of `threading` and `concurrent.futures`. What may not: what comes of a job on the loop
+(`engine.jobs`), and when it is right to leave a thread behind (`aio.shutdown` decides, for one that has outlived its time).
 
-Python cannot stop a thread. It waits for one at exit by two ways: `concurrent.futures` joins the threads of every pool, and
-`threading` joins every thread that is no daemon. The first register can be told to forget a thread. The second can up to
-Python 3.12; from 3.13 on it is C's own list, and what is on it stays on it. So the pool's threads are never put there: they are
-started as daemons, and call themselves none as soon as they run, so that threads which their jobs start do not inherit it. While
-nobody leaves them they are waited for at exit as any pool's.
+`Pool` is a `ThreadPoolExecutor` to everybody who asks. What it adds: it takes the loop's jobs as they are, without a
+`concurrent.futures.Future` (a lock and a condition each) in between; it counts its idle threads by a list whose push and pop are
+atomic, not by a semaphore; and its threads can be left. Python cannot stop a thread. It waits for one at exit by two ways:
+`concurrent.futures` joins the threads of every pool, and `threading` joins every thread that is no daemon. The first register
+can be told to forget a thread. The second can up to Python 3.12; from 3.13 on it is C's own list, and what is on it stays on it.
+So the pool's threads are never put there: they are started as daemons, and call themselves none as soon as they run, so that
+threads which their jobs start do not inherit it. While nobody leaves them they are waited for at exit as any pool's.
 
 Rule for the editor: every name with an underscore here is CPython's and may go; each use has to fall back to "it cannot be left".
 """
@@ -16,41 +18,100 @@ from __future__ import annotations
 
 import concurrent.futures
 import concurrent.futures.thread as _futures_thread
+import queue
 import threading
+import weakref
 from typing import Any
 
 from yieldloop.engine._leaf import skip_globals
+from yieldloop.engine.core import logger
+from yieldloop.engine.jobs import Job
 
 skip_globals(globals())
 
 
-class LeavablePool(concurrent.futures.ThreadPoolExecutor):
-    """A `ThreadPoolExecutor` whose threads `leave_thread` can leave behind, on every Python."""
+class Pool(concurrent.futures.ThreadPoolExecutor):
+    """A `ThreadPoolExecutor` that also takes the loop's own jobs, and whose threads `leave_thread` can leave behind."""
 
     def __init__(self, max_workers: int | None = None, thread_name_prefix: str = "") -> None:
-        super().__init__(max_workers, thread_name_prefix, initializer=_end_inheritance)
+        super().__init__(max_workers, thread_name_prefix)
+        self.jobs: set[Job] = set()  # the loop's, not ended
+        self._idle: list[None] = []  # as many as threads wait for work and nobody counts on
+
+    def running(self) -> list[Job]:
+        """The loop's jobs that threads have begun and not ended."""
+        return [job for job in list(self.jobs) if job.running]
+
+    def start(self, loop: Any, function: Any, args: tuple[Any, ...]) -> Any:
+        """Call ``function(*args)`` in a thread; returns *loop*'s future for the result. RuntimeError after `shutdown`.
+
+        Cancelling the future drops a job that no thread has begun.
+        """
+        job = Job(loop, function, args)
+        with self._shutdown_lock, _futures_thread._global_shutdown_lock:  # type: ignore[attr-defined]
+            if not (self._shutdown or _futures_thread._shutdown):  # type: ignore[attr-defined]
+                self.jobs.add(job)
+                self._work_queue.put(job)
+                self._adjust_thread_count()
+                return job.waiter
+        return self.submit(function, *args)  # which refuses, in the standard library's words
+
 
     def _adjust_thread_count(self) -> None:
-        creator: Any = threading.current_thread()
-        before = creator._daemonic  # a new thread takes it from the one that makes it
-        creator._daemonic = before or _daemons_allowed()
+        """A job was put into the queue: start a thread for it if none is idle. `submit` calls this as well."""
         try:
-            super()._adjust_thread_count()
-        finally:
-            creator._daemonic = before
+            self._idle.pop()
+            return
+        except IndexError:
+            pass
+        number = len(self._threads)
+        if number >= self._max_workers:
+            return
+        jobs = self._work_queue
+        pool = weakref.ref(self, lambda _: jobs.put(None))  # a pool that is lost ends its threads
+        name = f"{self._thread_name_prefix}_{number}"
+        make_context = getattr(self, "_create_worker_context", None)  # Python 3.14
+        context = () if make_context is None else (make_context(),)
+        args = (pool, jobs, self.jobs, self._idle, context)
+        thread: Any = threading.Thread(name=name, target=_work, args=args, daemon=_daemons_allowed() or None)
+        thread.start()
+        self._threads.add(thread)
+        _futures_thread._threads_queues[thread] = jobs  # type: ignore[attr-defined]
+
+
+def _work(pool: Any, queued: Any, jobs: set[Job], idle: list[None], context: tuple[Any, ...]) -> None:
+    """A thread's life: jobs of the loop, and those that `submit` made, until it is told to end."""
+    thread: Any = threading.current_thread()
+    if thread.daemon:
+        thread._daemonic = False
+        thread._yieldloop_leavable = True
+    while True:
+        try:
+            job = queued.get_nowait()
+        except queue.Empty:
+            idle.append(None)
+            job = queued.get()
+        if job is None:
+            executor = pool()
+            if executor is None or executor._shutdown or _futures_thread._shutdown:  # type: ignore[attr-defined]
+                queued.put(None)  # for the next thread
+                return
+            del executor
+            continue
+        try:
+            if type(job) is Job:
+                job.work()
+                jobs.discard(job)
+            else:
+                job.run(*context)
+        except BaseException:
+            logger.critical("A thread of the pool goes on after an error outside its job", exc_info=True)
+        del job
 
 
 def _daemons_allowed() -> bool:
     allowed = getattr(threading, "_daemon_threads_allowed", None)  # a subinterpreter may forbid them (Python 3.12)
     return bool(allowed is None or allowed())
-
-
-def _end_inheritance() -> None:
-    """Runs first in each thread of the pool."""
-    thread: Any = threading.current_thread()
-    if thread.daemon:
-        thread._daemonic = False
-        thread._yieldloop_leavable = True
 
 
 def leave_thread(thread: Any) -> bool:
@@ -73,9 +134,15 @@ def leave_thread(thread: Any) -> bool:
 
 
 def job_of(frame: Any) -> Any:
-    """What the pool's thread whose innermost frame is *frame* runs: the function that was submitted, or None between two jobs."""
+    """What a pool's thread whose innermost frame is *frame* runs: the function that it was given, or None between two jobs.
+
+    Of our pool or of any `ThreadPoolExecutor`.
+    """
     while frame is not None:
-        item = frame.f_locals.get("self") if frame.f_code.co_name == "run" else None
+        names = frame.f_locals if frame.f_code is _work.__code__ or frame.f_code.co_name == "run" else {}
+        item = names.get("job", names.get("self"))
+        if isinstance(item, Job):
+            return item.function
         if isinstance(item, _futures_thread._WorkItem):
             task = getattr(item, "task", None)  # Python 3.14: (function, args, keywords)
             return task[0] if task is not None else getattr(item, "fn", None)

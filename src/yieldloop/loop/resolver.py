@@ -14,7 +14,6 @@ from typing import Any
 
 from yieldloop.engine._leaf import skip_globals
 from yieldloop.loop.fds import FdMixin
-from yieldloop.loop.pool import LeavablePool, leave_thread
 
 skip_globals(globals())
 
@@ -78,7 +77,6 @@ class ResolverMixin(FdMixin):
     """Names and addresses."""
 
     _lookup_pool: Any = None  # made when first needed
-    _lookups: Any = None  # the look-ups that were begun and are not over
 
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
@@ -104,23 +102,22 @@ class ResolverMixin(FdMixin):
             self._check_closed()
             if self._executor_shutdown_called:
                 raise RuntimeError("Executor shutdown has been called")
-            self._lookup_pool = LeavablePool(LOOKUPS, "yieldloop-names")
-            self._lookups = set()
+            from yieldloop.loop.pool import Pool
+
+            self._lookup_pool = Pool(LOOKUPS, "yieldloop-names")
         if self.probe is not None:
             self.emit("handed_to_thread", function)
-        job = self._lookup_pool.submit(function, *args)
-        self._lookups.add(job)
-        job.add_done_callback(self._lookups.discard)
-        return self._wrap(job)
+        return self._lookup_pool.start(self, function, args)
 
     def _end_lookups(self) -> None:
         """End the pool. Threads that wait for work are waited for, which takes no time; those that look something up are left."""
         pool, self._lookup_pool = self._lookup_pool, None
         if pool is None:
             return
-        running = [job for job in list(self._lookups) if not job.cancel()]
-        if any(not job.done() for job in running):
-            pool.shutdown(wait=False, cancel_futures=True)
+        from yieldloop.loop.pool import leave_thread
+
+        pool.shutdown(wait=False, cancel_futures=True)
+        if pool.running():
             for thread in pool._threads:
                 leave_thread(thread)
         else:

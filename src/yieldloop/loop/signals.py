@@ -3,7 +3,7 @@
 What lives here: `add_signal_handler`, and how a signal wakes a sleeping loop. What may not: what Ctrl-C means (`aio.runners`).
 
 Python runs its own handlers between two instructions of the main thread. A loop that sleeps in the kernel executes none, so the
-interpreter is told to write the signal's number to the poller's wake-up socket (`signal.set_wakeup_fd`) while a loop runs in the
+interpreter is told to write the signal's number to the poller's wake-up pipe (`signal.set_wakeup_fd`) while a loop runs in the
 main thread. ``_thread.interrupt_main()``, which marks a signal without sending one, writes there as well.
 """
 

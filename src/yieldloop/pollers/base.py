@@ -345,11 +345,6 @@ class FdPoller(Poller):
         """The writing end of the wake-up, for `signal.set_wakeup_fd`."""
         return self._wakeup.write_fd
 
-    @property
-    def wake_socks(self) -> Any:
-        """The wake-up's sockets: (reading end, writing end)."""
-        return self._wakeup.socks
-
     def statistics(self) -> dict[str, int]:
         """Counts: sides armed, descriptors the kernel knows, polls, events, wake-up writes, descriptors found closed.
         """

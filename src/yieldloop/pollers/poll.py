@@ -62,5 +62,5 @@ class PollPoller(FdPoller):
 
     def _answer(self, flags: int) -> None:
         if flags & NVAL:
-            raise OSError(errno.EBADF, f"the wake-up socket of {self!r} was closed under it: nothing can wake it any more")
+            raise OSError(errno.EBADF, f"the wake-up pipe of {self!r} was closed under it: nothing can wake it any more")
         self._wakeup.drain()

@@ -86,6 +86,6 @@ class SelectPoller(FdPoller):
                 if fd == self._wakeup.read_fd:
                     raise OSError(
                         errno.EBADF,
-                        f"the wake-up socket of {self!r} was closed under it: nothing can wake it any more",
+                        f"the wake-up pipe of {self!r} was closed under it: nothing can wake it any more",
                     )
                 self._drop(fd)

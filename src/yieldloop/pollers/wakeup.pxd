@@ -1,10 +1,7 @@
-from yieldloop.engine._leaf cimport ring
-
-cdef int DRAIN
+from yieldloop.engine._leaf cimport ring, unring
 
 
 cdef class Wakeup:
-    cdef readonly tuple socks
     cdef readonly int read_fd
     cdef readonly int write_fd
     cdef bint _pending

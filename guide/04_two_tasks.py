@@ -42,7 +42,7 @@ def main():
     for chosen in (a, b, b, a, a, b):
         next(chosen)
 
-    print("the same two, in an order that a queue makes")
+    print("any number of them, in an order that a queue makes")
     for result in run([task("a", 2), task("b", 3), task("c", 1)]).values():
         print(" ", result)
 

@@ -28,6 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"YIELDLOOP_EXPECT is 'compiled' or 'pure', not {expected!r}")
     if expected is not None and yieldloop.compiled() != (expected == "compiled"):
         raise pytest.UsageError(f"this leg is to be {expected}, but it is not: {_speed.modules()}")
+    # The first run starts the thread that watches this process's loops; it is no test's, and none may be charged with it.
+    yieldloop.run(asyncio.sleep(0))
 
 
 def pytest_report_header() -> str:

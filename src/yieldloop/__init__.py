@@ -31,8 +31,10 @@ from yieldloop.engine.tasks import (  # type: ignore[assignment]  # noqa: E402
     eager_task_factory,
     iscoroutine,
 )
-from yieldloop.loop import EventLoop, new_event_loop  # noqa: E402
+from yieldloop.loop import EventLoop, new_event_loop, watching  # noqa: E402
 from yieldloop.loop.server import Server  # type: ignore[assignment]  # noqa: E402
+
+watching.watcher = "yieldloop.watch.watcher"  # imported when a loop first runs
 
 __version__ = "0.1.0"
 

@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 __all__ = ["main", "split_command"]
 
@@ -67,7 +68,26 @@ def _parser() -> argparse.ArgumentParser:
         help="end asyncio.run() after so long when tasks, threads or generators do not end, and report which (default: wait)",
     )
     commands.add_parser("info", help="tell what this install is: Python, compiled modules, poller, platform")
+    _add_asking(commands)
     return parser
+
+
+def _add_asking(commands: Any) -> None:
+    """The commands that ask a process which runs. Each sets ``call``, which gets the options and returns the exit status."""
+    from yieldloop.cli import asking
+
+    ps = commands.add_parser("ps", help="list this user's processes that run a loop of yieldloop")
+    ps.set_defaults(call=lambda options: asking.ps())
+    tree = commands.add_parser("tree", help="tell what each task of a process waits for, and who holds it")
+    tree.add_argument("--json", action="store_true", help="the snapshot as a JSON document")
+    tree.set_defaults(call=lambda options: asking.tree(options.pid, options.json))
+    dump = commands.add_parser("dump", help="write what a process has recorded to a file")
+    dump.set_defaults(call=lambda options: asking.dump(options.pid, options.file))
+    metrics = commands.add_parser("metrics", help="print the numbers of a process's loops as OpenMetrics text")
+    metrics.set_defaults(call=lambda options: asking.metrics(options.pid))
+    for parser in (tree, dump, metrics):
+        parser.add_argument("pid", metavar="PID", type=int, help="a process that `yieldloop ps` lists")
+    dump.add_argument("file", metavar="FILE")
 
 
 def _seconds(text: str) -> float:
@@ -111,6 +131,16 @@ def _choose_poller(name: str, parser: argparse.ArgumentParser) -> None:
     os.environ["YIELDLOOP_POLLER"] = name
 
 
+def _ask(options: argparse.Namespace) -> int:
+    from yieldloop.watch.outside import OutsideError
+
+    try:
+        return int(options.call(options))
+    except (OutsideError, OSError) as exc:
+        print(f"yieldloop {options.command}: {exc}", file=sys.stderr)
+        return 1
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """The command line's entry: returns the exit status, or raises what the program that it ran raised."""
     words = sys.argv[1:] if words is None else words
@@ -128,5 +158,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
         print(report())
         return 0
+    if hasattr(options, "call"):
+        return _ask(options)
     parser.print_help()
     return 2

@@ -20,7 +20,8 @@ cdef class Core:
     cdef public bint _closed
     cdef public bint _stopping
     cdef bint _entered
-    cdef bint _asleep
+    cdef readonly bint _asleep
+    cdef public object _on_awake
     cdef bint _in_entry
     cdef bint _after_due
     cdef ReadyQueue _after
@@ -31,6 +32,7 @@ cdef class Core:
     cdef int _look_in
     cdef object __weakref__
 
+    cdef int _tell_awake(self) except -1
     cdef int _call_after(self, Entry entry) except -1
     cdef int _look_at_ticks(self) except -1
     cpdef object emit(self, str event, object first, object second=*)

@@ -33,6 +33,7 @@ class Core:
         "_closed",  # True after close(); nothing is accepted any more
         "_debug",
         "_entered",  # the standard library's register names a task of ours as the current one
+        "_on_awake",  # None, or who is to be called, once, when the loop has slept (set by the thread that watches)
         "_in_entry",  # entries of the ready queue are being run: only then does `_call_after` come to its turn
         "_poller",
         "_probe",
@@ -61,6 +62,7 @@ class Core:
         self._stopping = False
         self._entered = False
         self._asleep = False
+        self._on_awake: Any = None
         self._in_entry = False
         self._after_due = False
         self._after = ReadyQueue()
@@ -84,6 +86,11 @@ class Core:
         is exact; without, that of the last look at the clock, which is made at every poll and at least every 64th short iteration.
         """
         return _inline.lent(self._running_entry), ticks_to_ns(self._tick), self._iteration
+
+    def _tell_awake(self) -> None:
+        call, self._on_awake = self._on_awake, None
+        if call is not None:  # else it was taken back in between
+            call()
 
     def _call_after(self, entry: Any) -> None:
         """Call *entry*'s ``after`` as soon as the entry that runs now (a task's step, a callback) is over: before the next one

@@ -367,6 +367,8 @@ class LoopCore(Core):
         finally:
             self._asleep = False
             self._tick = _inline.ticks()
+            if self._on_awake is not None:
+                self._tell_awake()
         if self._probe is not None:
             self.emit("poll_done", len(self._ready))
 

@@ -25,6 +25,7 @@ from yieldloop.engine.futures import Future, isfuture, loop_of
 from yieldloop.engine.loop import LoopCore
 from yieldloop.engine.running import _get_running_loop, _set_running_loop
 from yieldloop.engine.tasks import iscoroutine, iscoroutinefunction
+from yieldloop.loop import watching
 from yieldloop.loop.registry import register_loop
 
 skip_globals(globals())
@@ -124,6 +125,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
             sys.set_asyncgen_hooks(firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook)
             _set_running_loop(self)
             self._begin_run()
+            watching.begun(self)
             own = type(self)._run_once is BaseLoop._run_once and "_run_once" not in vars(self)
             if own:
                 self._iterate_until_stopped()
@@ -132,6 +134,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
                 if self._stopping:
                     break
         finally:
+            watching.ended(self)
             self._stopping = False
             self._thread_id = None
             _set_running_loop(None)

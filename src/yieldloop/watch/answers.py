@@ -1,0 +1,111 @@
+"""What this process answers when it is asked from outside, in the watching thread.
+
+What lives here: a question's name and the function that answers it. What may not: a question that changes anything, and the socket
+(`watch.serving`). This module is imported when somebody asks first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import yieldloop
+from yieldloop.watch import watchdog
+
+
+def answer(line: bytes, watcher: Any) -> bytes:
+    """The whole answer to one question, head and body. What goes wrong is an answer too."""
+    try:
+        kind, body = "json", _answer(line, watcher)
+        if isinstance(body, bytes):
+            kind, data = "bytes", body
+        else:
+            data = json.dumps(body, default=repr).encode()
+    except Exception as exc:
+        kind, data = "error", f"{type(exc).__name__}: {exc}".encode(errors="replace")
+    return f"{kind} {len(data)}\n".encode() + data
+
+
+def _answer(line: bytes, watcher: Any) -> Any:
+    try:
+        question = json.loads(line)
+    except ValueError:
+        question = None
+    if not isinstance(question, dict):
+        raise ValueError(f'a question is a line like {{"ask": "hello"}}, not {line[:80]!r}')
+    name = question.get("ask")
+    if name not in _ANSWERS:
+        raise ValueError(f"there is no question {name!r}; there are {', '.join(_ANSWERS)}")
+    return _ANSWERS[name](watcher)
+
+
+def hello(watcher: Any) -> dict[str, Any]:
+    """Who the process is and what its loops do, cheaply."""
+    limit = watchdog.table.limit_ns
+    return {
+        "pid": os.getpid(),
+        "argv": list(sys.argv),
+        "python": platform.python_version(),
+        "yieldloop": yieldloop.__version__,
+        "speed": "compiled" if yieldloop.compiled() else "interpreted",
+        "now_ns": time.monotonic_ns(),
+        "watchdog": None if limit is None else limit / 1e9,
+        "blocks": watchdog.table.total,
+        "loops": [loop_now(watched) for watched in list(watcher.loops.values())],
+    }
+
+
+def loop_now(watched: Any) -> dict[str, Any]:
+    """What one running loop does and holds, as counts."""
+    loop = watched.loop
+    entry, since, iteration = loop._doing()
+    return {
+        "id": id(loop),
+        "name": type(loop).__name__,
+        "thread": watched.thread_name,
+        "doing": "waits" if entry is None else watchdog.label_of(entry),
+        "since_ns": since,
+        "iteration": iteration,
+        "statistics": loop.statistics(),
+    }
+
+
+def _snapshot(_: Any) -> Any:
+    from yieldloop.watch import snapshot
+
+    return snapshot.take().as_json()
+
+
+def _tree(_: Any) -> Any:
+    from yieldloop.watch import snapshot
+
+    return snapshot.take().text()
+
+
+def _blocks(_: Any) -> Any:
+    return [block.as_json() for block in watchdog.blocks()]
+
+
+def _recording(_: Any) -> bytes:
+    from yieldloop import record
+
+    with tempfile.TemporaryDirectory(prefix="yieldloop-") as folder:  # 0700
+        path = os.path.join(folder, "recording")
+        record.save(path)
+        with open(path, "rb") as file:
+            return file.read()
+
+
+_ANSWERS: dict[str, Callable[[Any], Any]] = {
+    "hello": hello,
+    "snapshot": _snapshot,
+    "tree": _tree,
+    "blocks": _blocks,
+    "recording": _recording,
+}

@@ -1,0 +1,208 @@
+"""The thread that watches: one a process, for all its loops, asleep as long as they are.
+
+What lives here: its life (start, fork, exit), when it wakes, and that each of its wake-ups is passed on to the watchdog and to the
+socket. What may not: what they do (`watch.watchdog`, `watch.serving`), and imports that cost anything: this module is imported
+when the program's first loop begins to run.
+
+**Asleep.** While a loop runs callbacks the thread looks at it about ten times a second. While all loops wait in their pollers it
+waits without end, and is woken by the first of them whose poll is over: it leaves a call in the loop's slot (``_on_awake``),
+which the loop makes once. It sets the slots first and looks at the loops then; a loop says that it sleeps, and looks at its slot
+when it has slept: so none gets away. A process that idles is woken by nothing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import signal
+import threading
+import time
+from typing import Any
+
+from yieldloop.engine.core import logger
+from yieldloop.watch import outside, watchdog
+
+__all__ = ("begun", "ended", "watcher")
+
+
+class Watcher:
+    """The watching thread and what it watches. One a process: `watcher`."""
+
+    def __init__(self) -> None:
+        self.importing = threading.Lock()  # held while the thread imports, and by a fork: no child inherits a half import
+        self._reset()
+
+    def _reset(self) -> None:
+        self.loops: dict[int, Any] = {}  # by id: what the watchdog remembers of each loop that runs (`watchdog.Watched`)
+        self.server: Any = None
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._asleep = False  # it waits without a time limit
+        self._ending = False
+        self._wake_fds: tuple[int, int] | None = None
+
+    # --- called by loops -----------------------------------------------------------------------------------------------
+
+    def begun(self, loop: Any) -> None:
+        """*loop* begins to run in this thread."""
+        self.loops[id(loop)] = watchdog.Watched(loop)
+        if self._thread is None:
+            self._start()
+        else:
+            self.wake_if_asleep()
+
+    def ended(self, loop: Any) -> None:
+        """The run of *loop* is over."""
+        watched = self.loops.pop(id(loop), None)
+        if watched is not None:
+            watched.ended()
+
+    def wake_if_asleep(self) -> None:
+        """Called by a loop that has slept, once; from any thread."""
+        if self._asleep:
+            self._asleep = False
+            self.wake()
+
+    def wake(self) -> None:
+        """Let the thread look at everything anew."""
+        fds = self._wake_fds
+        if fds is not None:
+            try:
+                os.write(fds[1], b"\0")
+            except OSError:  # full: it will wake
+                pass
+
+    # --- life ----------------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        if watchdog.table.limit_ns is None and not outside.default_socket():
+            return
+        with self._starting:
+            if self._thread is not None or self._ending:
+                return
+            read, write = os.pipe()
+            os.set_blocking(read, False)
+            os.set_blocking(write, False)
+            self._wake_fds = (read, write)
+            self._thread = threading.Thread(target=self._run, name="yieldloop-watch", daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError as exc:  # no more threads, or the interpreter ends: the loop runs unwatched
+                logger.debug("Nobody watches the loops: %s", exc)
+                self._thread = None
+                self._close_fds()
+                self._ending = True
+
+    def end(self) -> None:
+        """End the thread and remove the socket; at the interpreter's exit."""
+        thread = self._thread
+        self._ending = True
+        if thread is not None and thread is not threading.current_thread():
+            self.wake()
+            thread.join(1.0)  # it may be in the middle of an answer: then it is left
+
+    def _close_fds(self) -> None:
+        fds, self._wake_fds = self._wake_fds, None
+        for fd in fds or ():
+            os.close(fd)
+
+    def after_fork_in_child(self) -> None:
+        """The thread is the parent's, and so are socket and loops; the child gets its own when a loop of its own runs."""
+        if self.server is not None:
+            self.server.close(forked=True)
+        self._close_fds()
+        self._reset()
+        self.importing.release()
+
+    # --- the thread ----------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        if hasattr(signal, "pthread_sigmask"):  # signals are the other threads' business
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        fds = self._wake_fds
+        assert fds is not None
+        poll = select.poll()
+        poll.register(fds[0], select.POLLIN)
+        try:
+            self._open_server(poll)
+            self._go_on(poll, fds[0])
+        except Exception:
+            logger.exception("The thread that watches the loops has failed; they run on unwatched")
+        finally:
+            if self.server is not None:
+                self.server.close()
+                self.server = None
+
+    def _open_server(self, poll: Any) -> None:
+        if not outside.default_socket():
+            return
+        try:
+            with self.importing:
+                from yieldloop.watch import serving
+            self.server = serving.Server(poll, self._answer)
+        except (OSError, outside.OutsideError) as exc:
+            logger.info("This process cannot be asked from outside: %s", exc)
+
+    def _answer(self, line: bytes) -> bytes:
+        with self.importing:
+            from yieldloop.watch import answers
+        return answers.answer(line, self)
+
+    def _go_on(self, poll: Any, wake_fd: int) -> None:
+        next_look = 0
+        while not self._ending:
+            now = time.monotonic_ns()
+            if self.loops and watchdog.table.limit_ns is not None and now >= next_look:
+                next_look = now + min([self._look(watched) for watched in list(self.loops.values())], default=0)
+            sleeps = self._may_sleep()
+            waits = [] if sleeps else [max(0, next_look - time.monotonic_ns()) / 1e6]
+            if self.server is not None and (patience := self.server.patience()) is not None:
+                waits.append(patience * 1e3)
+            events = poll.poll(min(waits) if waits else None)
+            if sleeps and not self._asleep:  # a loop woke us, which begins something: it gets the limit's length before we look
+                next_look = time.monotonic_ns() + (watchdog.table.limit_ns or 0)
+            self._asleep = False
+            for fd, _ in events:
+                if fd == wake_fd:
+                    try:
+                        os.read(wake_fd, 4096)
+                    except BlockingIOError:
+                        pass
+            if self.server is not None:
+                self.server.serve(events)
+
+    def _look(self, watched: Any) -> int:
+        try:
+            return int(watched.look())
+        except Exception:
+            logger.exception("The watchdog has failed to look at %r, which runs on unwatched", watched.loop)
+            self.loops.pop(id(watched.loop), None)
+            return watchdog.table.limit_ns or 0
+
+    def _may_sleep(self) -> bool:
+        """True if there is nothing to look at: every loop sleeps in its poller, and will wake the thread when it has slept."""
+        self._asleep = True
+        if watchdog.table.limit_ns is None:
+            return True
+        for watched in list(self.loops.values()):
+            if watched.loop._asleep:
+                watched.loop._on_awake = self.wake_if_asleep
+        if all(watched.loop._asleep for watched in list(self.loops.values())):
+            return True
+        self._asleep = False
+        return False
+
+
+watcher = Watcher()
+begun = watcher.begun
+ended = watcher.ended
+
+watchdog.table.changed = watcher.wake
+atexit.register(watcher.end)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=watcher.importing.acquire,
+        after_in_parent=watcher.importing.release,
+        after_in_child=watcher.after_fork_in_child,
+    )

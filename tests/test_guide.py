@@ -1,6 +1,6 @@
 """The guide is executed: its chapters print what is written down, its texts quote what is there, in both languages.
 
-What lives here: the rules of guide/README.md as tests, over whatever chapters there are. What may not: an opinion on the prose.
+What lives here: the rules of guide/writing.md as tests, over whatever chapters there are. What may not: an opinion on the prose.
 The chapters run in processes of their own and need nothing compiled, so one leg is enough.
 """
 

@@ -208,6 +208,26 @@ def what_is_wrong_with(command: str) -> str:
     return ""
 
 
+def drawn(picture: Path) -> list[str]:
+    """What is written in a picture."""
+    return sorted(re.findall(r"<text[^>]*>([^<]*)</text>", picture.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("chapter", ["02_frames", "03_generator_frames"])
+def test_a_run_of_the_reader_draws_the_picture_that_the_text_shows(chapter: str, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.svg"
+    subprocess.run([sys.executable, GUIDE / f"{chapter}.py", picture], check=True, capture_output=True, timeout=60, cwd=ROOT)
+    assert drawn(picture) == drawn(GUIDE / "pictures" / f"{chapter}.svg")
+
+
+def test_the_two_glossaries_have_the_same_terms() -> None:
+    rows = {
+        language: re.findall(r"^\| (.+?) \| (.+?) \|", (GUIDE / language / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
+        for language in LANGUAGES
+    }
+    assert rows["en"][1:] == [(english, chinese) for chinese, english in rows["zh"][1:]]
+
+
 def solutions() -> list[tuple[str, str]]:
     found = []
     for path in sorted((GUIDE / "exercises").glob("[0-9][0-9]_*.py")):

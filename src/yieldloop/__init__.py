@@ -7,32 +7,42 @@ What we do not build ourselves (abstract classes, exceptions) is the standard li
 
 from __future__ import annotations
 
-import asyncio as _asyncio
-from typing import Any
+import gc as _gc
+from typing import TYPE_CHECKING, Any
 
-from yieldloop import _speed
+# What an import makes stays. Looking for garbage in it again and again is a sixth of its time, so that is done once, afterwards.
+_collects = _gc.isenabled()
+_gc.disable()
+try:
+    import asyncio as _asyncio
+    from importlib import import_module as _import_module
 
-_speed.choose()
+    from yieldloop import _speed
 
-from asyncio import *  # noqa: E402  # everything first, then our own over it
+    _speed.choose()
 
-from yieldloop import subprocess  # noqa: E402
-from yieldloop._speed import compiled  # noqa: E402
-from yieldloop.aio import *  # noqa: E402
-from yieldloop.engine.futures import Future, isfuture  # type: ignore[assignment]  # noqa: E402
-from yieldloop.engine.handles import Handle, TimerHandle  # type: ignore[assignment]  # noqa: E402
-from yieldloop.engine.probe import Probe  # noqa: E402
-from yieldloop.engine.tasks import (  # type: ignore[assignment]  # noqa: E402
-    Task,
-    all_tasks,
-    coroutine,
-    create_eager_task_factory,
-    current_task,
-    eager_task_factory,
-    iscoroutine,
-)
-from yieldloop.loop import EventLoop, new_event_loop, watching  # noqa: E402
-from yieldloop.loop.server import Server  # type: ignore[assignment]  # noqa: E402
+    from asyncio import *  # everything first, then our own over it
+
+    from yieldloop import aio as _aio
+    from yieldloop._speed import compiled
+    from yieldloop.aio import *
+    from yieldloop.engine.futures import Future, isfuture  # type: ignore[assignment]
+    from yieldloop.engine.handles import Handle, TimerHandle  # type: ignore[assignment]
+    from yieldloop.engine.probe import Probe
+    from yieldloop.engine.tasks import (  # type: ignore[assignment]
+        Task,
+        all_tasks,
+        coroutine,
+        create_eager_task_factory,
+        current_task,
+        eager_task_factory,
+        iscoroutine,
+    )
+    from yieldloop.loop import EventLoop, new_event_loop, watching
+    from yieldloop.loop.server import Server  # type: ignore[assignment]
+finally:
+    if _collects:
+        _gc.enable()
 
 watching.watcher = "yieldloop.watch.watcher"  # imported when a loop first runs
 
@@ -40,9 +50,26 @@ __version__ = "0.1.0"
 
 SelectorEventLoop = EventLoop  # type: ignore[misc,assignment]
 
+if TYPE_CHECKING:
+    from yieldloop import subprocess
+    from yieldloop.aio.graph import *
+    from yieldloop.aio.streams import *  # type: ignore[assignment]
+    from yieldloop.aio.subprocess import *
+else:
+    for _name in ("subprocess", *_aio.LATER):  # the standard library's have come along
+        globals().pop(_name, None)
+
+_OURS = ("EventLoop", "Probe", "compiled", "coroutine", "subprocess")  # beside what has an asyncio name
+__all__ = [*dict.fromkeys((*_asyncio.__all__, *_aio.__all__, *_aio.LATER, *_OURS))]
+
 
 def __getattr__(name: str) -> Any:
-    """What only the standard library has (its submodules, mostly) is found there."""
+    """What is imported late; and what only the standard library has (its submodules, mostly) is found there."""
     if name.startswith("__"):
         raise AttributeError(f"module 'yieldloop' has no attribute {name!r}")
+    if name in _aio.LATER:
+        value = globals()[name] = getattr(_aio, name)
+        return value
+    if name == "subprocess":
+        return _import_module("yieldloop.subprocess")
     return getattr(_asyncio, name)

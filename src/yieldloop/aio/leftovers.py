@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextvars import Context
 from typing import Any
 
-from yieldloop.aio.graph import _frames_of
 from yieldloop.engine._leaf import skip_globals
 from yieldloop.engine.tasks import all_tasks
 
@@ -185,6 +184,8 @@ def describe_task(task: Any) -> str:
 
 def _stand(coro: Any) -> str:
     """Where a suspended coroutine or async generator stands, innermost."""
+    from yieldloop.aio.graph import _frames_of
+
     frames = list(_frames_of(coro))
     if not frames:
         return ""

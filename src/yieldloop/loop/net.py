@@ -23,7 +23,6 @@ from yieldloop.loop.connecting import interleave_families, one_error, race
 from yieldloop.loop.resolver import ResolverMixin
 from yieldloop.loop.server import Server
 from yieldloop.loop.starttls import take_read_ahead
-from yieldloop.transports.tcp import TcpTransport
 
 skip_globals(globals())
 
@@ -50,6 +49,8 @@ class NetMixin(ResolverMixin):
     def _make_socket_transport(
         self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None, context: Any = None
     ) -> Any:
+        from yieldloop.transports.tcp import TcpTransport
+
         return TcpTransport(self, sock, protocol, waiter, extra, server, context)
 
     def _make_ssl_transport(

@@ -17,10 +17,10 @@ Rule for the editor: every name with an underscore here is CPython's and may go;
 from __future__ import annotations
 
 import concurrent.futures
-import concurrent.futures.thread as _futures_thread
 import queue
 import threading
 import weakref
+from concurrent.futures import thread as _thread_module
 from typing import Any
 
 from yieldloop.engine._leaf import skip_globals
@@ -29,9 +29,14 @@ from yieldloop.engine.jobs import Job
 
 skip_globals(globals())
 
+_futures_thread: Any = _thread_module
+
 
 class Pool(concurrent.futures.ThreadPoolExecutor):
     """A `ThreadPoolExecutor` that also takes the loop's own jobs, and whose threads `leave_thread` can leave behind."""
+
+    _work_queue: Any
+    _threads: Any
 
     def __init__(self, max_workers: int | None = None, thread_name_prefix: str = "") -> None:
         super().__init__(max_workers, thread_name_prefix)
@@ -48,8 +53,8 @@ class Pool(concurrent.futures.ThreadPoolExecutor):
         Cancelling the future drops a job that no thread has begun.
         """
         job = Job(loop, function, args)
-        with self._shutdown_lock, _futures_thread._global_shutdown_lock:  # type: ignore[attr-defined]
-            if not (self._shutdown or _futures_thread._shutdown):  # type: ignore[attr-defined]
+        with self._shutdown_lock, _futures_thread._global_shutdown_lock:
+            if not (self._shutdown or _futures_thread._shutdown):
                 self.jobs.add(job)
                 self._work_queue.put(job)
                 self._adjust_thread_count()
@@ -76,7 +81,7 @@ class Pool(concurrent.futures.ThreadPoolExecutor):
         thread: Any = threading.Thread(name=name, target=_work, args=args, daemon=_daemons_allowed() or None)
         thread.start()
         self._threads.add(thread)
-        _futures_thread._threads_queues[thread] = jobs  # type: ignore[attr-defined]
+        _futures_thread._threads_queues[thread] = jobs
 
 
 def _work(pool: Any, queued: Any, jobs: set[Job], idle: list[None], context: tuple[Any, ...]) -> None:
@@ -93,7 +98,7 @@ def _work(pool: Any, queued: Any, jobs: set[Job], idle: list[None], context: tup
             job = queued.get()
         if job is None:
             executor = pool()
-            if executor is None or executor._shutdown or _futures_thread._shutdown:  # type: ignore[attr-defined]
+            if executor is None or executor._shutdown or _futures_thread._shutdown:
                 queued.put(None)  # for the next thread
                 return
             del executor

@@ -27,6 +27,7 @@ LEVELS = {
     "aio": 6,
     "subprocess": 6,
     "cli": 7,
+    "learn": 7,
     "sim": 7,
     "watch": 7,
     "__main__": 7,

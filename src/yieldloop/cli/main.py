@@ -67,9 +67,22 @@ def _parser() -> argparse.ArgumentParser:
         type=_seconds,
         help="end asyncio.run() after so long when tasks, threads or generators do not end, and report which (default: wait)",
     )
+    _add_learn(commands)
     commands.add_parser("info", help="tell what this install is: Python, compiled modules, poller, platform")
     _add_asking(commands)
     return parser
+
+
+def _add_learn(commands: Any) -> None:
+    parser = commands.add_parser("learn", help="the guide: list its chapters, step through one or through a file of yours")
+    parser.add_argument("what", nargs="?", metavar="CHAPTER|FILE.py", help="a chapter's number or name, or your own file")
+    parser.add_argument("--lang", choices=("zh", "en"), help="Chinese or English (default: the locale's)")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--web", action="store_true", help="open the walk in the browser")
+    how.add_argument("--print", action="store_true", help="print the walk as plain text, which is also what a pipe gets")
+    parser.add_argument("--output", metavar="FILE.html", help="write the page for the browser there and open nothing")
+    parser.add_argument("--into", action="append", default=[], metavar="NAME", help="step into this module, file or folder too")
+    parser.add_argument("--steps", type=int, metavar="N", help="end the walk after N steps (default: 3000)")
 
 
 def _add_asking(commands: Any) -> None:
@@ -153,6 +166,10 @@ def main(words: Sequence[str] | None = None) -> int:
 
         print(f"yieldloop {version()}")
         return 0
+    if options.command == "learn":
+        from yieldloop.learn.command import run as learn
+
+        return learn(options)
     if options.command == "info":
         from yieldloop.cli.info import report
 

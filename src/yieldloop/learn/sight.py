@@ -1,0 +1,381 @@
+"""Sees which generators there are, who holds each of them, and what an event loop has before it.
+
+What lives here: one walk over the program's objects, from the names in its frames and modules on. The names say who holds what, so
+the walk follows variables, attributes, items and closures, and asks the garbage collector only where there are no names.
+What may not: anything that the program could notice. Nothing that is seen is kept: weak references, names and texts are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dis
+import gc
+import inspect
+import selectors
+import sys
+import types
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from yieldloop.learn.names import Names, code_of, is_generator
+from yieldloop.learn.words import say
+
+__all__ = ["Sight", "locals_of", "state_of"]
+
+READY = frozenset({"ready", "_ready"})
+TIMERS = frozenset({"timers", "_timers", "heap", "scheduled", "_scheduled", "sleeping"})
+RESUMABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+ENOUGH = 4000  # objects that one look visits: a program's own come first, what is behind them is not worth the time
+_SKIPPED = (
+    types.ModuleType,
+    type,
+    types.CodeType,
+    types.FrameType,
+    types.TracebackType,
+    types.MemberDescriptorType,
+    str,
+    bytes,
+    int,
+)
+_SNAPSHOTS = sys.version_info < (3, 13)  # f_locals is a copy that the frame keeps (until PEP 667)
+
+
+def locals_of(frame: types.FrameType, keep: bool) -> dict[str, Any]:
+    """The variables of *frame*. *keep* for the frame that is traced at this moment.
+
+    Before Python 3.13 a frame keeps the copy that is made for asking, and with it what the copy refers to; so it is emptied again.
+    Not that of the frame that is traced: the interpreter writes it back into the variables.
+    """
+    found = dict(frame.f_locals)
+    if _SNAPSHOTS and not keep and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        frame.f_locals.clear()
+    return found
+
+
+def frame_of(generator: Any) -> types.FrameType | None:
+    """The frame that *generator* owns; None once it is over."""
+    return getattr(generator, "gi_frame", None) or getattr(generator, "cr_frame", None) or getattr(generator, "ag_frame", None)
+
+
+def waits_in(generator: Any) -> Any:
+    """What *generator* delegates to by ``yield from`` or ``await``, or None."""
+    return getattr(generator, "gi_yieldfrom", None) or getattr(generator, "cr_await", None) or getattr(generator, "ag_await", None)
+
+
+def state_of(generator: Any) -> str:
+    """created, running, suspended or closed."""
+    frame = frame_of(generator)
+    if frame is None:
+        return "closed"
+    if getattr(generator, "gi_running", False) or getattr(generator, "cr_running", False) or _ag_runs(generator):
+        return "running"
+    return "created" if frame.f_lasti < 0 or _stands_at_its_beginning(frame) else "suspended"
+
+
+def _ag_runs(generator: Any) -> bool:
+    # ag_running is also true while a step of it is awaited and suspended; then it has no frame behind it.
+    frame = generator.ag_frame if isinstance(generator, types.AsyncGeneratorType) else None
+    return frame is not None and generator.ag_running and frame.f_back is not None
+
+
+def _stands_at_its_beginning(frame: types.FrameType) -> bool:
+    return dis.opname[frame.f_code.co_code[frame.f_lasti]] == "RETURN_GENERATOR"
+
+
+class Sight:
+    """Looks at the program between two of its lines. *label* names the file of a code whose generators
+    are of interest, None for others."""
+
+    def __init__(self, names: Names, language: str, label: Callable[[types.CodeType], str | None]) -> None:
+        self._names = names
+        self._language = language
+        self._label = label
+        self._known: list[weakref.ref[Any]] = []
+        self._delegates: dict[int, weakref.ref[Any]] = {}  # id of a generator → what it delegated to when last seen suspended
+
+    def notice_new(self, running: types.FrameType | None) -> None:
+        """Take note of generators that were made since the last time, and of the one whose frame is *running*.
+
+        The collector is off: what is new is in its youngest part. (A program that calls it itself hides them until they run.)
+        """
+        for obj in gc.get_objects(generation=0):
+            if is_generator(obj) and self._label(code_of(obj)) is not None:
+                self._know(obj)
+        gc.freeze()  # what has been seen moves to the oldest part: both calls move lists as a whole
+        gc.unfreeze()
+        resumable = running is not None and running.f_code.co_flags & inspect.CO_OPTIMIZED and running.f_code.co_flags & RESUMABLE
+        if resumable and not any(frame_of(generator) is running for generator in self.generators()):
+            for obj in gc.get_objects():
+                if is_generator(obj) and frame_of(obj) is running:
+                    self._know(obj)
+
+    def _know(self, generator: Any) -> None:
+        if not any(ref() is generator for ref in self._known):
+            self._known.append(weakref.ref(generator))
+            self._names.of(generator)
+
+    def generators(self) -> list[Any]:
+        """Those of interest that are alive, oldest first. (The caller drops them before the program goes on.)"""
+        self._known = [ref for ref in self._known if ref() is not None]
+        return [generator for ref in self._known if (generator := ref()) is not None]
+
+    def look(self, frames: list[types.FrameType], traced: types.FrameType | None, spaces: Iterable[Mapping[str, Any]]) -> _Look:
+        """Walk over what can be reached from *frames* (outermost first), the modules' *spaces* and the generators."""
+        generators = self.generators()
+        below = {id(generator): self._delegate(generator, generators) for generator in generators}
+        look = _Look(self._names, self._language, self._label, generators, below)
+        look.walk(frames, traced, spaces)
+        self._names.forget(look.seen)
+        return look
+
+    def _delegate(self, generator: Any, generators: list[Any]) -> Any:
+        """What *generator* delegates to. A running one does not tell: its instruction does, and the frame above it."""
+        below, frame = waits_in(generator), frame_of(generator)
+        if below is not None:
+            try:
+                self._delegates[id(generator)] = weakref.ref(below)
+            except TypeError:
+                self._delegates.pop(id(generator), None)
+            return below
+        if frame is None or frame.f_lasti < 0 or not _delegates_now(frame):
+            self._delegates.pop(id(generator), None)
+            return None
+        for other in generators:
+            above = frame_of(other)
+            if above is not None and above.f_back is frame:
+                return other
+        remembered = self._delegates.get(id(generator))
+        return remembered() if remembered is not None else None
+
+
+def _delegates_now(frame: types.FrameType) -> bool:
+    code, at = frame.f_code.co_code, frame.f_lasti
+    name = dis.opname[code[at]]
+    return name in ("SEND", "JUMP_BACKWARD_NO_INTERRUPT") or (name == "RESUME" and code[at + 1] & 3 >= 2)
+
+
+class _Look:
+    """One walk and what it found."""
+
+    def __init__(
+        self,
+        names: Names,
+        language: str,
+        label: Callable[[types.CodeType], str | None],
+        generators: list[Any],
+        below: dict[int, Any],
+    ) -> None:
+        self.seen: dict[int, Any] = {}
+        self._names = names
+        self._language = language
+        self._label = label
+        self._generators = generators
+        self._below = below
+        self._on_stack: set[int] = set()  # identities of frames
+        self._holders: dict[int, list[str]] = {id(generator): [] for generator in generators}
+        self._pending: deque[tuple[Any, str]] = deque()
+        self._ready: dict[int, Any] = {}
+        self._timers: dict[int, Any] = {}
+        self._selectors: dict[int, Any] = {}
+        self._pollers: dict[int, Any] = {}
+
+    # --- the walk ---
+
+    def walk(self, frames: list[types.FrameType], traced: types.FrameType | None, spaces: Iterable[Mapping[str, Any]]) -> None:
+        self._on_stack = {id(frame) for frame in frames}
+        for space in spaces:
+            for name, value in list(space.items()):
+                if not (name.startswith("__") and name.endswith("__")):
+                    self._edge(value, name, "global", name=name)
+        for frame in frames:
+            if frame.f_code.co_flags & inspect.CO_OPTIMIZED:  # a module's variables are its globals
+                self._variables(self._owner(frame), locals_of(frame, frame is traced))
+        for generator in self._generators:
+            self._enter_generator(generator)
+        loop = asyncio._get_running_loop()
+        if loop is not None:
+            self._pending.append((loop, "loop"))
+        while self._pending and len(self.seen) < ENOUGH:
+            self._enter(*self._pending.popleft())
+
+    def _owner(self, frame: types.FrameType) -> str:
+        for generator in self._generators:
+            if frame_of(generator) is frame:
+                return self._names.of(generator)
+        return frame.f_code.co_qualname.rpartition("<locals>.")[2]
+
+    def _variables(self, owner: str, variables: Mapping[str, Any]) -> None:
+        for name, value in variables.items():
+            if name != ".0":  # a comprehension's argument: its creator shows it
+                self._edge(value, name, "variable", owner=owner, name=name)
+
+    def _edge(self, target: Any, path: str, key: str, **words: str) -> None:
+        """Somebody refers to *target*: note it if it is a generator, and look into *target* later."""
+        if isinstance(target, _SKIPPED):
+            return
+        holders = self._holders.get(id(target))
+        if holders is not None:
+            holders.append(say(self._language, key, **words))
+            return
+        name = words.get("name", "")
+        if isinstance(target, list | deque):
+            if name in READY:
+                self._ready.setdefault(id(target), target)
+            elif name in TIMERS:
+                self._timers.setdefault(id(target), target)
+        elif isinstance(target, selectors.BaseSelector):
+            self._selectors.setdefault(id(target), target)
+        if id(target) not in self.seen:
+            self.seen[id(target)] = target
+            self._pending.append((target, path))
+
+    def _enter_generator(self, generator: Any) -> None:
+        frame, owner, below = frame_of(generator), self._names.of(generator), self._below[id(generator)]
+        if frame is None:
+            return
+        if below is not None:
+            self._edge(below, owner, "delegates", owner=owner)
+        if id(frame) in self._on_stack or state_of(generator) == "running":
+            return
+        variables = locals_of(frame, keep=False)
+        self._variables(owner, variables)
+        named = {id(below), *map(id, variables.values())}
+        for other in gc.get_referents(generator):
+            if id(other) in self._holders and id(other) not in named:
+                self._edge(other, owner, "own stack", owner=owner)
+
+    def _enter(self, obj: Any, path: str) -> None:
+        """Follow what *obj* refers to; *path* is how a reader would write it."""
+        if isinstance(obj, list | tuple | deque):
+            for index, item in enumerate(obj):
+                self._edge(item, f"{path}[{index}]", "item", owner=f"{path}[{index}]")
+        elif isinstance(obj, dict):
+            for key, value in list(obj.items()):
+                self._edge(value, f"{path}[{self._names.value(key, 0)}]", "item", owner=f"{path}[{self._names.value(key, 0)}]")
+                self._edge(key, path, "inside", owner=path)
+        elif isinstance(obj, set | frozenset):
+            for item in sorted(obj, key=id):
+                self._edge(item, path, "inside", owner=path)
+        elif isinstance(obj, types.FunctionType):
+            owner = self._names.value(obj)
+            for name, cell in zip(obj.__code__.co_freevars, obj.__closure__ or (), strict=True):
+                try:
+                    self._edge(cell.cell_contents, name, "closure", owner=owner, name=name)
+                except ValueError:  # not filled yet
+                    pass
+            for value in obj.__defaults__ or ():
+                self._edge(value, owner, "inside", owner=owner)
+        elif isinstance(obj, types.MethodType):
+            self._edge(obj.__self__, path, "method", owner=path, name=getattr(obj.__func__, "__name__", "?"))
+            self._edge(obj.__func__, path, "inside", owner=path)
+        elif isinstance(obj, types.BuiltinFunctionType | types.MethodWrapperType):
+            self._edge(obj.__self__, path, "method", owner=path, name=obj.__name__)
+        elif gc.is_tracked(obj):
+            self._enter_instance(obj)
+
+    def _enter_instance(self, obj: Any) -> None:
+        owner = self._names.of(obj)
+        found = False
+        for name, value in attributes(obj):
+            found = True
+            self._edge(value, f"{owner}.{name}", "attribute", owner=owner, name=name)
+        module = type(obj).__module__
+        if module.startswith("yieldloop.pollers"):
+            self._pollers.setdefault(id(obj), obj)
+        elif module == "yieldloop.engine._heap" and hasattr(obj, "_slots"):
+            self._timers.setdefault(id(obj), [slot for slot in obj._slots if not slot[2]._cancelled])
+        if not found and not isinstance(obj, BaseException):
+            for other in gc.get_referents(obj):
+                if not isinstance(other, dict):  # a namespace, seen from where it has its name
+                    self._edge(other, owner, "inside", owner=owner)
+
+    # --- what it found ---
+
+    def describe(self) -> list[dict[str, Any]]:
+        """The generators, as the walk document has them."""
+        return [self._describe(generator) for generator in self._generators]
+
+    def _describe(self, generator: Any) -> dict[str, Any]:
+        name, frame, below = self._names.of(generator), frame_of(generator), self._below[id(generator)]
+        state = "running" if id(frame) in self._on_stack else state_of(generator)
+        holders = self._holders[id(generator)]
+        if not holders and state != "closed":
+            holders.append(say(self._language, "stack"))
+        return {
+            "id": name,
+            "name": name,
+            "state": state,
+            "file": self._label(code_of(generator)) or "",
+            "line": 0 if frame is None else frame.f_lineno or code_of(generator).co_firstlineno,
+            "waits": "" if below is None else self._names.value(below, 1),
+            "holders": holders,
+        }
+
+    def ready(self) -> list[str]:
+        """What an event loop will run, in order."""
+        return [self._entry(entry) for queue in self._ready.values() for entry in queue]
+
+    def timers(self) -> list[str]:
+        """What an event loop has put off, soonest first."""
+        found = []
+        for heap in self._timers.values():
+            found += [self._entry(slot) for slot in sorted(heap, key=_deadline)]
+        return found
+
+    def fds(self) -> list[str]:
+        """The descriptors for which an event loop asks the kernel."""
+        found = []
+        for selector in self._selectors.values():
+            for key in sorted((selector.get_map() or {}).values(), key=lambda key: key.fd):
+                sides = [
+                    word for bit, word in ((selectors.EVENT_READ, "read"), (selectors.EVENT_WRITE, "write")) if key.events & bit
+                ]
+                found.append(f"fd {key.fd} {'+'.join(sides)} → {self._names.value(key.data, 1)}")
+        for poller in self._pollers.values():
+            for fd, (reader, writer) in sorted(poller.fds().items()):
+                found += [
+                    f"fd {fd} {side} → {self._entry(entry)}" for side, entry in (("read", reader), ("write", writer)) if entry
+                ]
+        return found
+
+    def _entry(self, entry: Any) -> str:
+        """An entry of a queue: a call that is to be made, a generator, or whatever drives one."""
+        parts = dict(attributes(entry))
+        if "_callback" in parts:
+            return self._names.call(parts["_callback"], parts.get("_args") or ())
+        if type(entry) is tuple and len(entry) == 2 and callable(entry[0]) and type(entry[1]) is tuple:
+            return self._names.call(*entry)
+        if type(entry) is tuple:
+            return ", ".join(self._entry(part) for part in entry)
+        driven = [self._names.of(part) for part in parts.values() if is_generator(part)]
+        text = self._names.value(entry)
+        return f"{text} ({', '.join(driven)})" if driven else text
+
+
+def _deadline(slot: Any) -> float:
+    """The number that a timer is sorted by: the first of a tuple, or its ``_when`` or ``when``."""
+    parts = dict(attributes(slot))
+    number = slot[0] if isinstance(slot, tuple) and slot else parts.get("_when", parts.get("when"))
+    return number if isinstance(number, int | float) else 0.0
+
+
+def attributes(obj: Any) -> Iterator[tuple[str, Any]]:
+    """The instance attributes of *obj*, in its dictionary and in its slots, read without calling the program's code."""
+    if is_generator(obj) or isinstance(obj, (*_SKIPPED, types.FunctionType, list, tuple, dict, set, deque)):
+        return
+    try:
+        yield from list(object.__getattribute__(obj, "__dict__").items())
+    except AttributeError:
+        pass
+    for cls in type(obj).__mro__:
+        slots = cls.__dict__.get("__slots__", ())
+        for slot in (slots,) if isinstance(slots, str) else slots:
+            name = f"_{cls.__name__.lstrip('_')}{slot}" if slot.startswith("__") and not slot.endswith("__") else slot
+            member = cls.__dict__.get(name)
+            if isinstance(member, types.MemberDescriptorType) and name != "__weakref__":
+                try:
+                    yield name, member.__get__(obj)
+                except AttributeError:  # not set
+                    pass

@@ -1,0 +1,69 @@
+"""The walk document: a run of a file, step by step, as the terminal screen, the plain text and the web page show it.
+
+What lives here: the shape of the document, and how one is recorded, in a process of its own. What may not: looking into that
+process (`tracer`, `sight`).
+
+A walk is JSON: ``{"format": 1, "title", "language": "zh"|"en", "sources": {file: [line, …]}, "steps": [step, …]}``. A step is
+
+- ``event``: ``call``, ``line``, ``yield``, ``return``, ``exception``, ``limit`` or ``end``; ``text``: the same in words
+- ``file`` and ``line`` (from 1) where it happens: a ``line`` is about to run, a frame that yields or returns is about to leave
+- ``stack``: the frames, outermost first: ``name``, ``file``, ``line``, ``kind`` (``module``, ``function``, ``generator``,
+  ``coroutine``, ``async generator``; ``other`` stands for frames of other code), ``id`` (the generator's, else the name) and
+  ``locals``, pairs of texts
+- ``generators``: those that are alive, oldest first: ``id``, ``name``, ``state`` (``created``, ``running``, ``suspended``,
+  ``closed``), ``file``, ``line``, ``waits`` (what it delegates to, or empty) and ``holders``: who refers to it, in words
+- ``ready``, ``timers``, ``fds``: what an event loop has before it, as texts
+- ``output``: what was printed since the step before
+
+The same file gives the same document each time, as far as its own run is the same: objects are numbered, not addressed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+__all__ = ["MOST_STEPS", "SECONDS", "LearnError", "record"]
+
+MOST_STEPS = 3000
+"""Steps after which a walk stops: more than a chapter takes, and the page still opens at once."""
+SECONDS = 30
+"""How long the file may run: a server would run forever."""
+
+
+class LearnError(Exception):
+    """A walk that cannot be recorded; the text says why and what to do."""
+
+
+def record(
+    path: Path,
+    *,
+    title: str = "",
+    language: str = "en",
+    into: tuple[str, ...] = (),
+    steps: int = MOST_STEPS,
+    seconds: float = SECONDS,
+) -> dict[str, Any]:
+    """Run *path* in a process of its own and return its walk.
+
+    *into* names modules, files or folders that are walked through too; *steps* and *seconds* are where the walk ends at the latest.
+    An error in the file is no error here: it ends the walk, and its traceback is part of the output. LearnError if there is no file
+    or it cannot be run at all.
+    """
+    if not path.is_file():
+        raise LearnError(f"there is no file {str(path)!r}; `yieldloop learn` lists the chapters")
+    command = [sys.executable, "-m", "yieldloop.learn.tracer", str(path), f"--steps={steps}", f"--seconds={seconds}"]
+    command += [f"--language={language}", *(f"--into={name}" for name in into)]
+    # Interpreted, so that `into` can show yieldloop's own lines; the same order of sets of strings each time.
+    env = os.environ | {"YIELDLOOP_PURE": "1", "PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
+    ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=env)
+    try:
+        recorded = json.loads(ran.stdout)
+    except ValueError:
+        said = ran.stderr.decode(errors="replace").strip() or f"exit status {ran.returncode}"
+        raise LearnError(f"{path} could not be walked through: its process ended before it was recorded ({said})") from None
+    return {"format": 1, "title": title or path.name, "language": language, **recorded}

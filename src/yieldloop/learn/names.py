@@ -85,6 +85,15 @@ class Names:
         self._named[id(obj)] = (name, ref)
         return name
 
+    def pin(self, generator: Any) -> None:
+        """Keep the name that *generator* had, or give it one, without a weak reference to it."""
+        name, _ = self._named.get(id(generator), ("", None))
+        if not name:
+            label = function_name(code_of(generator))
+            self._counts[label] += 1
+            name = f"{label} #{self._counts[label]}"
+        self._named[id(generator)] = (name, None)
+
     def forget(self, seen: Iterable[int]) -> None:
         """Drop the names of objects that are gone, so that a new object in the same place gets a name of its own."""
         alive = set(seen)

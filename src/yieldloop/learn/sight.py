@@ -46,12 +46,24 @@ def locals_of(frame: types.FrameType, keep: bool) -> dict[str, Any]:
     """The variables of *frame*. *keep* for the frame that is traced at this moment.
 
     Before Python 3.13 a frame keeps the copy that is made for asking, and with it what the copy refers to; so it is emptied again.
-    Not that of the frame that is traced: the interpreter writes it back into the variables.
+    Not that of the frame that is traced (the interpreter writes it back into the variables), and not one that the program looks at.
     """
-    found = dict(frame.f_locals)
-    if _SNAPSHOTS and not keep and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
-        frame.f_locals.clear()
+    snapshot = frame.f_locals
+    found = dict(snapshot)
+    if _SNAPSHOTS and not keep and frame.f_code.co_flags & inspect.CO_OPTIMIZED and sys.getrefcount(snapshot) <= 3:
+        snapshot.clear()
     return found
+
+
+def hide_snapshot(frame: types.FrameType) -> None:
+    """Keep the copy of its variables that tracing leaves in *frame* (before Python 3.13) out of `gc.get_referrers`.
+
+    A program that asks who refers to an object is to get the answer that it gets when it is not traced.
+    """
+    if _SNAPSHOTS and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        import ctypes
+
+        ctypes.pythonapi.PyObject_GC_UnTrack(ctypes.py_object(frame.f_locals))
 
 
 def frame_of(generator: Any) -> types.FrameType | None:
@@ -60,7 +72,10 @@ def frame_of(generator: Any) -> types.FrameType | None:
 
 
 def waits_in(generator: Any) -> Any:
-    """What *generator* delegates to by ``yield from`` or ``await``, or None."""
+    """What *generator* delegates to by ``yield from`` or ``await``, or None. Of a running one Python 3.11 must not be asked."""
+    frame = frame_of(generator)
+    if frame is None or frame.f_back is not None:
+        return None
     return getattr(generator, "gi_yieldfrom", None) or getattr(generator, "cr_await", None) or getattr(generator, "ag_await", None)
 
 
@@ -71,7 +86,7 @@ def state_of(generator: Any) -> str:
         return "closed"
     if getattr(generator, "gi_running", False) or getattr(generator, "cr_running", False) or _ag_runs(generator):
         return "running"
-    return "created" if frame.f_lasti < 0 or _stands_at_its_beginning(frame) else "suspended"
+    return "created" if stands_at_its_beginning(frame) else "suspended"
 
 
 def _ag_runs(generator: Any) -> bool:
@@ -80,8 +95,10 @@ def _ag_runs(generator: Any) -> bool:
     return frame is not None and generator.ag_running and frame.f_back is not None
 
 
-def _stands_at_its_beginning(frame: types.FrameType) -> bool:
-    return dis.opname[frame.f_code.co_code[frame.f_lasti]] == "RETURN_GENERATOR"
+def stands_at_its_beginning(frame: types.FrameType) -> bool:
+    """True of a generator's frame in which no line has run."""
+    code, at = frame.f_code.co_code, frame.f_lasti
+    return at < 0 or (name := dis.opname[code[at]]) == "RETURN_GENERATOR" or (name == "RESUME" and code[at + 1] & 3 == 0)
 
 
 class Sight:
@@ -93,10 +110,11 @@ class Sight:
         self._language = language
         self._label = label
         self._known: list[weakref.ref[Any]] = []
+        self._dying: list[Any] = []
         self._delegates: dict[int, weakref.ref[Any]] = {}  # id of a generator → what it delegated to when last seen suspended
 
-    def notice_new(self, running: types.FrameType | None) -> None:
-        """Take note of generators that were made since the last time, and of the one whose frame is *running*.
+    def notice_new(self, frames: list[types.FrameType]) -> None:
+        """Take note of generators that were made since the last time, and of those whose *frames* are on the stack.
 
         The collector is off: what is new is in its youngest part. (A program that calls it itself hides them until they run.)
         """
@@ -105,21 +123,34 @@ class Sight:
                 self._know(obj)
         gc.freeze()  # what has been seen moves to the oldest part: both calls move lists as a whole
         gc.unfreeze()
-        resumable = running is not None and running.f_code.co_flags & inspect.CO_OPTIMIZED and running.f_code.co_flags & RESUMABLE
-        if resumable and not any(frame_of(generator) is running for generator in self.generators()):
-            for obj in gc.get_objects():
-                if is_generator(obj) and frame_of(obj) is running:
-                    self._know(obj)
+        self._dying.clear()
+        owned = {id(frame_of(generator)) for generator in self.generators()}
+        strange = {id(frame) for frame in frames if frame.f_code.co_flags & RESUMABLE and id(frame) not in owned}
+        for obj in gc.get_objects() if strange else ():
+            if is_generator(obj) and id(frame_of(obj)) in strange:
+                self._know(obj)
 
     def _know(self, generator: Any) -> None:
-        if not any(ref() is generator for ref in self._known):
+        frame = frame_of(generator)
+        if frame is None or any(ref() is generator for ref in self._known):
+            return
+        if stands_at_its_beginning(frame):
             self._known.append(weakref.ref(generator))
             self._names.of(generator)
+        elif id(generator) not in map(id, self._dying):
+            # It is old, and yet its weak reference is gone: it is closed because nobody refers to it any more. A new weak reference
+            # would outlive it (CPython clears them before it closes a generator, not after), so it is held, for this step only.
+            self._dying.append(generator)
+            self._names.pin(generator)
+
+    def let_go(self) -> None:
+        """To be called before the program goes on."""
+        self._dying.clear()
 
     def generators(self) -> list[Any]:
         """Those of interest that are alive, oldest first. (The caller drops them before the program goes on.)"""
         self._known = [ref for ref in self._known if ref() is not None]
-        return [generator for ref in self._known if (generator := ref()) is not None]
+        return [generator for ref in self._known if (generator := ref()) is not None] + self._dying
 
     def look(self, frames: list[types.FrameType], traced: types.FrameType | None, spaces: Iterable[Mapping[str, Any]]) -> _Look:
         """Walk over what can be reached from *frames* (outermost first), the modules' *spaces* and the generators."""
@@ -127,33 +158,30 @@ class Sight:
         below = {id(generator): self._delegate(generator, generators) for generator in generators}
         look = _Look(self._names, self._language, self._label, generators, below)
         look.walk(frames, traced, spaces)
-        self._names.forget(look.seen)
+        self._names.forget([*look.seen, *map(id, self._dying)])
         return look
 
     def _delegate(self, generator: Any, generators: list[Any]) -> Any:
-        """What *generator* delegates to. A running one does not tell: its instruction does, and the frame above it."""
+        """What *generator* delegates to. One on the stack does not tell: its instruction does, and the frame above it."""
         below, frame = waits_in(generator), frame_of(generator)
-        if below is not None:
-            try:
-                self._delegates[id(generator)] = weakref.ref(below)
-            except TypeError:
-                self._delegates.pop(id(generator), None)
-            return below
-        if frame is None or frame.f_lasti < 0 or not _delegates_now(frame):
+        if below is None and frame is not None and frame.f_back is not None and _delegates_now(frame):
+            above = [other for other in generators if (top := frame_of(other)) is not None and top.f_back is frame]
+            remembered = self._delegates.get(id(generator))
+            below = above[0] if above else remembered and remembered()
+        try:
+            self._delegates[id(generator)] = weakref.ref(below)
+        except TypeError:  # None, or no place for weak references
             self._delegates.pop(id(generator), None)
-            return None
-        for other in generators:
-            above = frame_of(other)
-            if above is not None and above.f_back is frame:
-                return other
-        remembered = self._delegates.get(id(generator))
-        return remembered() if remembered is not None else None
+        return below
 
 
 def _delegates_now(frame: types.FrameType) -> bool:
+    """True of a generator's frame that is on the stack and stands in ``yield from`` or ``await``."""
     code, at = frame.f_code.co_code, frame.f_lasti
-    name = dis.opname[code[at]]
-    return name in ("SEND", "JUMP_BACKWARD_NO_INTERRUPT") or (name == "RESUME" and code[at + 1] & 3 >= 2)
+    resumes = at + (2 if dis.opname[code[at]] == "YIELD_VALUE" else 0)
+    if dis.opname[code[resumes]] == "RESUME":
+        return code[resumes + 1] & 3 >= 2
+    return dis.opname[code[at]] in ("SEND", "JUMP_BACKWARD_NO_INTERRUPT")
 
 
 class _Look:
@@ -282,7 +310,7 @@ class _Look:
             found = True
             self._edge(value, f"{owner}.{name}", "attribute", owner=owner, name=name)
         module = type(obj).__module__
-        if module.startswith("yieldloop.pollers"):
+        if module.startswith("yieldloop.pollers") and hasattr(type(obj), "fds"):
             self._pollers.setdefault(id(obj), obj)
         elif module == "yieldloop.engine._heap" and hasattr(obj, "_slots"):
             self._timers.setdefault(id(obj), [slot for slot in obj._slots if not slot[2]._cancelled])

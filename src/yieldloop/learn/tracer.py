@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from yieldloop.learn.names import Names, function_name
-from yieldloop.learn.sight import RESUMABLE, Sight, frame_of, locals_of
+from yieldloop.learn.sight import RESUMABLE, Sight, frame_of, hide_snapshot, locals_of, stands_at_its_beginning
 from yieldloop.learn.words import LANGUAGES, say
 
 _RETURNS = frozenset({"RETURN_VALUE", "RETURN_CONST"})
@@ -37,7 +37,11 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import,
 
 def _lines_of_definitions(source: str) -> frozenset[int]:
     lines: set[int] = set()
-    for node in ast.parse(source).body:
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:  # told when the file is run
+        return frozenset()
+    for node in body:
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if isinstance(node, _DEFINITIONS) or docstring:
             first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
@@ -132,6 +136,7 @@ class Tracer:
         self._spaces.setdefault(id(frame.f_globals), frame.f_globals)
         if not is_module:
             self._step(frame, "call", lambda name: say(self._language, _how_it_begins(frame), name=name))
+            hide_snapshot(frame)
         return self.on_event
 
     def on_event(self, frame: types.FrameType, event: str, arg: Any) -> Any:
@@ -141,6 +146,7 @@ class Tracer:
             self._on_return(frame, arg)
         elif event == "exception":
             self._on_exception(frame, arg)
+        hide_snapshot(frame)
         return self.on_event
 
     def _on_line(self, frame: types.FrameType) -> None:
@@ -185,11 +191,19 @@ class Tracer:
     # --- a step ---
 
     def _step(self, frame: types.FrameType, event: str, describe: Callable[[str], str]) -> None:
+        try:
+            self._record(frame, event, describe)
+        except Exception:  # a mistake of ours must not look like one of the program's
+            os.write(2, traceback.format_exc().encode())
+            os._exit(70)
+
+    def _record(self, frame: types.FrameType, event: str, describe: Callable[[str], str]) -> None:
         if len(self._steps) >= self._limit:
             self.finish("limit", say(self._language, "limit", count=self._limit, more=self._limit * 4))
-        self._sight.notice_new(frame)
         frames = self._stack(frame)
-        look = self._sight.look([f for f in frames if isinstance(f, types.FrameType)], frame, self._spaces.values())
+        followed = [f for f in frames if isinstance(f, types.FrameType)]
+        self._sight.notice_new(followed)
+        look = self._sight.look(followed, frame, self._spaces.values())
         owners = {id(owned): generator for generator in self._sight.generators() if (owned := frame_of(generator)) is not None}
         stack = [self._entry(f, frame, owners) for f in frames]
         name = stack[-1]["name"]
@@ -207,6 +221,7 @@ class Tracer:
                 "output": self._names.without_addresses(self._output.take()),
             }
         )
+        self._sight.let_go()
 
     def _stack(self, frame: types.FrameType) -> list[types.FrameType | int]:
         """The frames from the file's first one on, outermost first; in a row of other code's, how many they are."""
@@ -265,8 +280,8 @@ class Tracer:
         gc.collect()
         gc.disable()
         try:
-            code = compile(source, self._path, "exec", dont_inherit=True)
             self._label(str(self._path))
+            code = compile(source, self._path, "exec", dont_inherit=True)
             gc.freeze()
             sys.settrace(self.on_call)
             exec(code, main.__dict__)
@@ -301,7 +316,7 @@ class Tracer:
         last: dict[str, Any] = steps[-1] if steps else {"file": self._path.name, "line": 1, "ready": [], "timers": [], "fds": []}
         end = {**last, "event": event, "text": text, "stack": [], "generators": [], "output": ""}
         if threading.current_thread() is threading.main_thread() and event == "end":
-            self._sight.notice_new(None)
+            self._sight.notice_new([])
             look = self._sight.look([], None, self._spaces.values())
             end |= {"generators": look.describe(), "ready": look.ready(), "timers": look.timers(), "fds": look.fds()}
         elif steps:
@@ -318,8 +333,7 @@ def _how_it_begins(frame: types.FrameType) -> str:
     code = frame.f_code
     if not code.co_flags & RESUMABLE:
         return "call"
-    at_start = dis.opname[code.co_code[frame.f_lasti]] == "RESUME" and code.co_code[frame.f_lasti + 1] & 3 == 0
-    return "start" if at_start else "resume"
+    return "start" if stands_at_its_beginning(frame) else "resume"
 
 
 def _is_data(name: str, value: Any) -> bool:

@@ -246,8 +246,9 @@ def test_asynchronous_generators_yield_and_are_suspended(write: Any) -> None:
 
 def test_looking_changes_nothing(write: Any) -> None:
     text = (
-        "import gc, weakref\nclass Loud:\n    def __repr__(self):\n        print('asked')\n        return 'loud'\n"
-        "    def __del__(self):\n        print('gone')\ndef main():\n    loud = Loud()\n    ref = weakref.ref(loud)\n    other = [loud]\n    loud = None\n"
+        "import weakref\nclass Loud:\n    def __repr__(self):\n        print('asked')\n        return 'loud'\n"
+        "    def __del__(self):\n        print('gone')\n"
+        "def main():\n    loud = Loud()\n    ref = weakref.ref(loud)\n    other = [loud]\n    loud = None\n"
         "    other.clear()\n    print(ref())\nmain()\n"
     )
     assert "".join(step["output"] for step in record(write(text))["steps"]) == "gone\nNone\n"

@@ -79,7 +79,7 @@ def show_code():
 
     print("what runs adapts to what it meets, co_code does not")
     written = code.co_code
-    for _ in range(1000):
+    for _ in range(20):
         bill(3)
     adapted = [op.opname for op in dis.get_instructions(bill, adaptive=True)]
     print("  co_code is as it was:", code.co_code == written)

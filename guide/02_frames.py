@@ -104,6 +104,16 @@ def holders(thing):
     return sorted(type(holder).__name__ for holder in gc.get_referrers(thing))
 
 
+def stack():
+    """The names of the functions on the stack, from the caller down to the module."""
+    names = []
+    frame = sys._getframe(1)
+    while frame.f_code.co_name != "<module>":
+        names.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return " -> ".join([*names, "<module>"])
+
+
 def outer(kept):
     thing = Thing("outer's thing")
     return inner(kept, thing.name)
@@ -111,12 +121,7 @@ def outer(kept):
 
 def inner(kept, word):
     thing = Thing("inner's thing")
-    frame = sys._getframe()
-    names = []
-    while frame is not None:
-        names.append(frame.f_code.co_name)
-        frame = frame.f_back
-    print("  the stack, from here down:", " -> ".join(names))
+    print("  the stack, from here down:", stack())
     print("  held by:", holders(sys._getframe()))
     print("  its variables:", list(sys._getframe().f_locals))
     if kept is not None:

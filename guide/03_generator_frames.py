@@ -8,18 +8,8 @@ import linecache
 import sys
 from importlib import import_module
 
-chapter2 = import_module("02_frames")  # a module whose name begins with a digit is no word for an import statement
-Thing, holders = chapter2.Thing, chapter2.holders
-
-
-def stack():
-    """The functions on the stack above main, the caller of this one first."""
-    names = []
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_name != "main":
-        names.append(frame.f_code.co_name)
-        frame = frame.f_back
-    return " -> ".join([*names, "main"])
+chapter2 = import_module("02_frames")
+Thing, holders, stack = chapter2.Thing, chapter2.holders, chapter2.stack
 
 
 def counter(name, end):

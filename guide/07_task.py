@@ -2,7 +2,6 @@
 
 from importlib import import_module
 
-# A module whose name begins with a digit cannot be named by an import statement; import_module takes any name.
 chapter6 = import_module("06_future")
 Future, CancelledError = chapter6.Future, chapter6.CancelledError
 

@@ -7,6 +7,7 @@ through a port of a worker. The protocol's descriptions come from the `perfetto`
 from __future__ import annotations
 
 import base64
+import mimetypes
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,9 @@ def where() -> Path | None:
 
 
 class TraceProcessor:
-    """A trace processor with *trace* in it. *page* is an empty page of Playwright's."""
+    """A trace processor. *page* is an empty page of Playwright's, *folder* where its files are."""
 
-    def __init__(self, page: Any, folder: Path, trace: str) -> None:
+    def __init__(self, page: Any, folder: Path) -> None:
         from perfetto.trace_processor.platform import PlatformDelegate
         from perfetto.trace_processor.protos import ProtoFactory
 
@@ -46,14 +47,18 @@ class TraceProcessor:
             if name == "":
                 route.fulfill(body="<!doctype html>", content_type="text/html")
             else:
-                route.fulfill(path=folder / name)
+                route.fulfill(body=(folder / name).read_bytes(), content_type=mimetypes.guess_type(name)[0])
 
         page.route("http://perfetto.test/**", serve)
         page.goto("http://perfetto.test/")
         page.evaluate(_START)
-        rpc = self.protos.TraceProcessorRpc
         self.taken = 0
         self.sent = 0
+
+    def load(self, trace: str) -> None:
+        """Forget the trace that was loaded before and take this one."""
+        rpc = self.protos.TraceProcessorRpc
+        self.ask(rpc.TPM_RESET_TRACE_PROCESSOR)
         self.ask(rpc.TPM_APPEND_TRACE_DATA, append_trace_data=trace.encode())
         self.ask(rpc.TPM_FINALIZE_TRACE_DATA)
 

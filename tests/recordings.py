@@ -1,6 +1,6 @@
-"""Recordings that never happened, for tests of what reads recordings: a small simulated loop writes one of any size.
+"""Recordings that never happened, for tests of what reads recordings: a simulated loop writes one of any size.
 
-What lives here: a recording document made by rule and seed. What may not: the real recorder; tests of that one record real programs.
+What lives here: a recording document made by rule and seed. What may not: the real recorder.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _blocks(world: _Simulation) -> list[dict[str, Any]]:
     block = {"loop": 1, "began_ns": middle, "ns": 214_000 * US, "task": 1, "label": world.tasks["1"]["name"], "count": 3}
     return [
         {**block, "file": place["file"], "line": 31, "stack": [caller, place], "worst_ns": 301_000 * US},
-        {**block, "task": None, "label": "callback on_tick", "file": "/srv/app/tick.py", "line": 7, "stack": [], "worst_ns": 9_000_000},
+        {**block, "task": None, "label": "callback on_tick", "file": "tick.py", "line": 7, "stack": [], "worst_ns": 9_000_000},
     ]
 
 

@@ -93,7 +93,7 @@ function Node({ id }: { id: number }) {
     <g
       class={`node ${inCycles.value.has(id) ? "cyclic" : ""} ${selected.value === id ? "chosen" : ""}`}
       transform={`translate(${x - width / 2},${y - height / 2})`}
-      tabIndex={0}
+      tabindex={0}
       role="button"
       data-task={id}
       aria-label={`${nameOf(id)} ${row?.waits ?? ""}`}

@@ -5,11 +5,10 @@ import { live, payload } from "./state";
 const SNAPSHOT_EVERY = 2_000; // milliseconds
 const RECORDING_EVERY = 10_000;
 
+/** The document of that name; undefined if the process has none to give. */
 async function ask<Document>(name: string): Promise<Document | undefined> {
   const answer = await fetch(`${name}${location.search}`, { cache: "no-store" });
-  if (answer.status === 404) return undefined; // this process records nothing
-  if (!answer.ok) throw new Error(await answer.text());
-  return (await answer.json()) as Document;
+  return answer.ok ? ((await answer.json()) as Document) : undefined;
 }
 
 export async function follow(): Promise<void> {
@@ -21,6 +20,7 @@ export async function follow(): Promise<void> {
         const due = performance.now() - recorded >= RECORDING_EVERY;
         const snapshot = await ask<SnapshotDocument>("snapshot");
         const recording = due ? await ask<RecordingDocument>("recording") : payload.value?.recording;
+        if (snapshot === undefined) throw new Error("The process does not answer");
         if (due) recorded = performance.now();
         const argv = (recording ?? snapshot)?.process.argv ?? [];
         payload.value = { kind: "recording", title: argv.join(" "), snapshot, recording };

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from yieldloop.cli import pages
+
 __all__ = ["main", "split_command"]
 
 _VALUED = ("--poller", "--shutdown-timeout")
@@ -68,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         help="end asyncio.run() after so long when tasks, threads or generators do not end, and report which (default: wait)",
     )
     _add_learn(commands)
+    pages.add_commands(commands)
     commands.add_parser("info", help="tell what this install is: Python, compiled modules, poller, platform")
     _add_asking(commands)
     return parser

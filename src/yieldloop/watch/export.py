@@ -165,19 +165,11 @@ def speedscope(document: dict[str, Any]) -> str:
             events += [{"type": "C", "frame": number, "at": span.end - loop.begin} for number in reversed(numbers)]
         name = f"{loop.document['name'] or 'loop'}: what its thread did"
         length = loop.end - loop.begin
-        profiles.append({"type": "evented", "name": name, "unit": "nanoseconds", "startValue": 0, "endValue": length, "events": events})
+        profiles.append(_profile("evented", name, length, events=events))
     stacks = sorted(_stacks(document).items())
-    profiles.append(
-        {
-            "type": "sampled",
-            "name": "await chains",
-            "unit": "nanoseconds",
-            "startValue": 0,
-            "endValue": sum(ns for _, ns in stacks),
-            "samples": [[frame(name) for name in stack] for stack, _ in stacks],
-            "weights": [ns for _, ns in stacks],
-        }
-    )
+    samples = [[frame(name) for name in stack] for stack, _ in stacks]
+    weights = [ns for _, ns in stacks]
+    profiles.append(_profile("sampled", "await chains", sum(weights), samples=samples, weights=weights))
     return json.dumps(
         {
             "$schema": "https://www.speedscope.app/file-format-schema.json",
@@ -188,6 +180,10 @@ def speedscope(document: dict[str, Any]) -> str:
             "profiles": profiles,
         }
     )
+
+
+def _profile(kind: str, name: str, length: int, **more: Any) -> dict[str, Any]:
+    return {"type": kind, "name": name, "unit": "nanoseconds", "startValue": 0, "endValue": length, **more}
 
 
 FORMATS: dict[str, Callable[[dict[str, Any]], str]] = {

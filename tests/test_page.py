@@ -1,0 +1,149 @@
+"""The page of a recording, looked at in a real Chromium: what a click shows, what keys do, how fast a large one is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser import browser
+from tests.recordings import synthetic
+from yieldloop.watch.page import render
+
+__all__ = ["browser"]
+
+Show = Callable[..., Any]
+
+
+@pytest.fixture
+def show(browser: Any, tmp_path: Path) -> Iterator[Show]:
+    """Opens the page of a payload as the file that `yieldloop open` writes; whatever it logs as an error fails the test."""
+    errors: list[str] = []
+    contexts = []
+
+    def open_page(payload: dict[str, Any], **context: Any) -> Any:
+        (tmp_path / "page.html").write_text(render(payload), encoding="utf-8")
+        contexts.append(browser.new_context(viewport={"width": 1400, "height": 820}, **context))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("request", lambda request: errors.append(request.url) if not request.url.startswith(("file:", "data:")) else None)
+        page.goto((tmp_path / "page.html").as_uri())
+        page.wait_for_selector("nav")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+def payload(**more: Any) -> dict[str, Any]:
+    return {"kind": "recording", "title": "app.py", "recording": synthetic(**more)}
+
+
+def chain(page: Any) -> list[str]:
+    return [text.replace("\n", " ") for text in page.locator(".details .chain li").all_inner_texts()]
+
+
+EXPECTED = ["serve coroutine app/main.py:23", "Store.load coroutine app/store.py:44", "rows async generator app/store.py:61"]
+
+
+def test_a_click_on_a_task_shows_its_chain_down_to_what_it_waits_for(show: Show) -> None:
+    page = show(payload())
+    page.click("role=tab[name^=Tasks]")
+    page.click('[data-task="3"]')
+    assert page.inner_text(".details h2") == "serve-3"
+    shown = chain(page)
+    assert shown[:3] == EXPECTED
+    assert shown[3].startswith("Queue 'jobs' get")
+
+
+def test_a_click_on_a_lane_of_the_time_line_shows_the_same_chain(show: Show) -> None:
+    page = show(payload())
+    lanes = page.locator(".lanes").bounding_box()
+    page.mouse.click(lanes["x"] + 600, lanes["y"] + 62 + 24 * 2 + 12)  # the third lane
+    assert page.inner_text(".details h2") == "serve-3"
+    assert chain(page)[:3] == EXPECTED
+
+
+def test_the_graph_marks_the_cycle_and_a_node_shows_the_lock_with_its_holder(show: Show) -> None:
+    page = show(payload())
+    page.keyboard.press("3")
+    page.wait_for_selector(".node")
+    assert page.locator(".node.cyclic").count() == 2
+    page.locator(".node.cyclic").first.press("Enter")
+    assert "none of these can ever go on" in page.inner_text(".details .alarm")
+    assert chain(page)[-1].startswith("Lock of")
+    first = page.inner_text(".details h2")
+    page.locator(".details .chain .end button").click()  # the holder
+    assert page.inner_text(".details h2") != first
+
+
+def test_the_search_finds_by_name_code_and_what_is_waited_for(show: Show) -> None:
+    page = show(payload())
+    page.keyboard.press("2")
+    page.keyboard.press("/")
+    page.keyboard.type("queue jobs")
+    assert all("Queue 'jobs'" in row for row in page.locator(".row[data-task]").all_inner_texts())
+    page.fill("input[type=search]", "no such thing")
+    assert page.inner_text(".table .empty") == "No task matches."
+
+
+def test_blocks_show_their_stack_and_the_longest_first(show: Show) -> None:
+    page = show(payload())
+    page.keyboard.press("4")
+    assert [text.split()[0] for text in page.locator(".block summary").all_inner_texts()] == ["301", "9"]
+    page.locator(".block summary").first.click()
+    assert page.locator(".block").first.locator(".chain li").all_inner_texts() == ["fetch app/main.py:18", "load app/store.py:31"]
+
+
+def test_it_follows_the_system_into_the_dark_and_can_be_switched(show: Show) -> None:
+    page = show(payload(), color_scheme="dark")
+    background = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(background)
+    page.click("text=Light")
+    assert page.evaluate(background) != dark
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+def test_it_speaks_chinese(show: Show) -> None:
+    page = show(payload(), locale="zh-CN")
+    assert page.locator("[role=tab]").first.inner_text() == "时间线"
+    page.click("text=English")
+    assert page.locator("[role=tab]").first.inner_text() == "Time line"
+
+
+def test_a_hundred_thousand_events_scroll_and_zoom_smoothly(show: Show) -> None:
+    page = show(payload(events=100_000, tasks=400))
+    assert "100" in page.inner_text(".facts")
+    lanes = page.locator(".lanes").bounding_box()
+    page.mouse.move(lanes["x"] + 700, lanes["y"] + 300)
+    for _ in range(30):
+        page.mouse.wheel(0, 120)
+        page.keyboard.down("Shift")
+        page.mouse.wheel(0, 80)
+        page.keyboard.up("Shift")
+    page.focus(".lanes")
+    for key in "++++++------0":
+        page.keyboard.press(key)
+    page.wait_for_function("performance.getEntriesByName('timeline').length >= 20")
+    costs = sorted(page.evaluate("performance.getEntriesByName('timeline').map(({ duration }) => duration)"))
+    # A frame of 60 a second has 16.7 ms. The median says what a frame costs; single ones may suffer from a busy machine.
+    assert costs[len(costs) // 2] < 16.7, costs
+
+
+def test_the_command_writes_the_page_and_says_where(tmp_path: Path, show: Show) -> None:
+    import json
+
+    recording = tmp_path / "it.json"
+    recording.write_text(json.dumps(synthetic()), encoding="utf-8")
+    command = [sys.executable, "-m", "yieldloop", "open", str(recording)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    assert said == f"{recording}.html"
+    expected = {"kind": "recording", "title": "app.py --port 8080", "recording": synthetic()}
+    assert Path(said).read_text(encoding="utf-8") == render(expected)

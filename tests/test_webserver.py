@@ -1,0 +1,118 @@
+"""`yieldloop watch`: two real processes, one that is watched and one that serves its page, asked by a client of every kind."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser import browser
+
+__all__ = ["browser"]
+
+pytest.importorskip("aiohttp", reason="aiohttp is not installed: pip install 'yieldloop[watch]'")
+if os.environ.get("YIELDLOOP_EXPECT") == "pure":
+    pytest.skip("the server is the same at both speeds; the compiled leg asks it", allow_module_level=True)
+
+PROGRAM = """
+import asyncio
+
+async def wait_for_work(jobs):
+    return await jobs.get()
+
+async def main():
+    jobs = asyncio.Queue()
+    waiting = [asyncio.create_task(wait_for_work(jobs), name=f"waiter-{number}") for number in range(3)]
+    print("ready", flush=True)
+    await asyncio.gather(*waiting)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[urllib.parse.SplitResult]:
+    """The address that `yieldloop watch` prints for a program whose tasks wait."""
+    folder = tmp_path_factory.mktemp("watched")
+    (folder / "program.py").write_text(PROGRAM, encoding="utf-8")
+    run_time = Path("/tmp") / f"yl-{os.getpid()}"  # a socket's name must be short
+    run_time.mkdir(mode=0o700)
+    env = {**os.environ, "XDG_RUNTIME_DIR": str(run_time)}
+
+    def start(*words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen([sys.executable, "-m", "yieldloop", *words], env=env, stdout=subprocess.PIPE, text=True)
+
+    with start("run", str(folder / "program.py")) as watched:
+        assert watched.stdout is not None and watched.stdout.readline() == "ready\n"
+        with start("watch", str(watched.pid)) as server:
+            assert server.stdout is not None
+            yield urllib.parse.urlsplit(server.stdout.readline().strip())
+            server.send_signal(signal.SIGINT)
+            assert server.wait(20) == 0
+        watched.kill()
+    for left in sorted(run_time.rglob("*"), reverse=True):
+        left.rmdir() if left.is_dir() else left.unlink()
+    run_time.rmdir()
+
+
+def ask(address: Any, path: str, *, method: str = "GET", host: str | None = None, **headers: str) -> tuple[int, Any, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=20)
+    try:
+        connection.request(method, path, headers={"Host": host or address.netloc, **headers})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def test_the_address_is_on_loopback_with_a_token_that_cannot_be_guessed(address: Any) -> None:
+    assert address.hostname == "127.0.0.1"
+    assert len(urllib.parse.parse_qs(address.query)["token"][0]) >= 32
+
+
+def test_the_page_is_served_to_who_knows_the_token(address: Any) -> None:
+    status, headers, body = ask(address, f"/?{address.query}")
+    assert status == 200
+    assert body.startswith(b"<!doctype html>") and b">live<" in body
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/", "/snapshot", "/recording", "/?token=", "/snapshot?token=wrong", "/nothing", "/?token=%E9"])
+def test_without_the_token_nothing_is_told(address: Any, path: str) -> None:
+    status, _, body = ask(address, path)
+    assert status == 403
+    assert b"token" in body and b"waiter" not in body
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "127.0.0.1:{port}.evil.example"])
+def test_under_another_hosts_name_nothing_is_told(address: Any, host: str) -> None:
+    status, _, body = ask(address, f"/snapshot?{address.query}", host=host.format(port=address.port))
+    assert status == 403
+    assert b"waiter" not in body
+
+
+def test_another_site_is_never_allowed_to_read(address: Any) -> None:
+    for method in ("GET", "OPTIONS"):
+        _, headers, _ = ask(address, f"/?{address.query}", method=method, Origin="http://evil.example")
+        assert not [name for name in headers if name.lower().startswith("access-control")]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_nothing_can_be_changed(address: Any, method: str) -> None:
+    assert ask(address, f"/snapshot?{address.query}", method=method)[0] == 405
+
+
+def test_a_process_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    from yieldloop.cli.main import main
+
+    assert main(["watch", "999999999"]) == 1
+    assert "999999999" in capsys.readouterr().err

@@ -110,9 +110,11 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 
 def statements(node: ast.AST, inside_functions: bool) -> Iterator[ast.AST]:
-    """*node* and all below it; functions' bodies only if asked for."""
+    """*node* and all below it that is run; functions' bodies only if asked for."""
     yield node
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt) and is_for_types_only(child):
+            continue
         if inside_functions or not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield from statements(child, inside_functions)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dis
+import functools
 import gc
 import inspect
 import selectors
@@ -95,10 +96,26 @@ def _ag_runs(generator: Any) -> bool:
     return frame is not None and generator.ag_running and frame.f_back is not None
 
 
+@functools.cache
+def _first_resume(code: types.CodeType) -> int:
+    return next(at for at in range(0, len(code.co_code), 2) if dis.opname[code.co_code[at]] == "RESUME")
+
+
 def stands_at_its_beginning(frame: types.FrameType) -> bool:
     """True of a generator's frame in which no line has run."""
+    return frame.f_lasti <= _first_resume(frame.f_code)
+
+
+def _delegates_now(frame: types.FrameType) -> bool:
+    """True of a generator's frame that is on the stack and stands in ``yield from`` or ``await``."""
     code, at = frame.f_code.co_code, frame.f_lasti
-    return at < 0 or (name := dis.opname[code[at]]) == "RETURN_GENERATOR" or (name == "RESUME" and code[at + 1] & 3 == 0)
+    while dis.opname[code[at]] == "CACHE":  # Python 3.12 names the place behind the instruction
+        at -= 2
+    if dis.opname[code[at]] == "YIELD_VALUE":
+        at += 2
+    if dis.opname[code[at]] == "RESUME":  # the low bits say after what: 1 a yield, 2 a yield from, 3 an await
+        return code[at + 1] & 3 >= 2
+    return dis.opname[code[at]] in ("SEND", "JUMP_BACKWARD_NO_INTERRUPT")
 
 
 class Sight:
@@ -173,15 +190,6 @@ class Sight:
         except TypeError:  # None, or no place for weak references
             self._delegates.pop(id(generator), None)
         return below
-
-
-def _delegates_now(frame: types.FrameType) -> bool:
-    """True of a generator's frame that is on the stack and stands in ``yield from`` or ``await``."""
-    code, at = frame.f_code.co_code, frame.f_lasti
-    resumes = at + (2 if dis.opname[code[at]] == "YIELD_VALUE" else 0)
-    if dis.opname[code[resumes]] == "RESUME":
-        return code[resumes + 1] & 3 >= 2
-    return dis.opname[code[at]] in ("SEND", "JUMP_BACKWARD_NO_INTERRUPT")
 
 
 class _Look:

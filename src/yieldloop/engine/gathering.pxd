@@ -22,7 +22,7 @@ cdef int push_call(Core core, object callback, object child) except -1
 cdef class _GatheringFuture(Future):
     cdef public object _awaiting_task
     cdef bint _cancel_requested
-    cdef list _children
+    cdef readonly list _children
     cdef Py_ssize_t _left
     cdef bint _return_exceptions
     cdef bint _some_failed

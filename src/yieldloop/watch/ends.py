@@ -1,0 +1,222 @@
+"""What a parked task waits for: the end of its await chain, by name.
+
+What lives here: from the future that a task is parked on, and the place where its chain ends, to a lock, a queue, a timer, a file
+descriptor, a thread, a child process or other tasks. What may not: the chain (`chains`), who holds what (`holders`).
+
+A wait in the standard library or in ours is known by its code (`waits`). Any other future is known by its class, by who is to be
+told when it is done, and by the timers and descriptors that hold it.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import gc
+import socket
+import types
+from asyncio import tasks as _tasks
+from asyncio import trsock
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from yieldloop.aio import threads, waiting
+from yieldloop.engine.gathering import _GatheringFuture
+from yieldloop.engine.sleeping import Sleep
+from yieldloop.loop import base
+from yieldloop.transports.intake import Intake, Reading
+from yieldloop.transports.sockcalls import SockCall
+from yieldloop.watch.chains import Place, is_future_type, walk
+from yieldloop.watch.facts import (
+    BOUND,
+    End,
+    armed_sides,
+    callbacks_of,
+    function_name,
+    is_task_type,
+    jobs_of_threads,
+    ns_of,
+    of_socket,
+    of_transport,
+    parts_of_handle,
+    place_of,
+    timers_of,
+)
+from yieldloop.watch.waits import LIMITS, PARTS, ROLES, THROUGH, TIMERS, WIDER, locals_of
+
+MOST_NAMED = 20  # waiters of one thing that are named; `waiting` counts all
+
+_GATHERS: Any = (_GatheringFuture, _tasks._GatheringFuture)  # type: ignore[attr-defined]
+
+
+# --- waits that are known by their code --------------------------------------------------------------------------------
+
+
+class Ends:
+    """Finds ends on one loop, for one snapshot. *number* gives a task's number."""
+
+    def __init__(self, loop: Any, number: Callable[[Any], int]) -> None:
+        self._loop = loop
+        self._number = number
+        self._shared: dict[Any, End] = {}
+        self._sources: dict[int, End] | None = None  # by id of a future: the timer or descriptor that will settle it
+        self._jobs: dict[int, tuple[Any, str | None]] | None = None  # by id of a thread's future: its function, its thread
+
+    def of(self, future: Any, coro: Any, place: Place, generator: Any, last: Any) -> End:
+        """What a task waits for that is parked on *future* and drives *coro*, whose `walk` ended at the other three.
+
+        Tasks that wait for one thing share one End.
+        """
+        end = None
+        if last is not None:
+            end = self._of_awaitable(last)
+        elif generator is not None:
+            role = ROLES.get(id(place.code))
+            if role is not None:
+                end = role(self, generator)
+                if id(place.code) in PARTS:
+                    end = self._wider(coro, end)
+        if end is None:
+            end = self.of_future(future)
+        return end
+
+    def shared(self, kind: str, thing: Any, label: str) -> End:
+        """The one End of all that wait for *thing*."""
+        key = (kind, label, id(thing))
+        end = self._shared.get(key)
+        if end is None:
+            end = self._shared[key] = End(kind, label, thing=thing)
+        return end
+
+    def limit_of(self, coro: Any, place: Place) -> int | None:
+        """When `wait_for` or `wait` ends the wait of the task that drives *coro* (ns), if one of them is in its chain."""
+        above: Place | None = place
+        while above is not None and id(above.code) not in LIMITS:
+            above = above.above
+        if above is None:
+            return None
+        passed: list[Any] = []
+        walk(coro, passed)
+        found = [LIMITS[id(code)](locals_of(inner)) for code, inner in passed if id(code) in LIMITS]
+        return min((ns_of(when) for when in found if when is not None), default=None)
+
+    def _wider(self, coro: Any, end: End) -> End:
+        """A queue's join() waits for an event of its own, a barrier for a condition: what the program sees is the wider one."""
+        passed: list[Any] = []
+        walk(coro, passed)
+        for code, generator in passed[-2::-1]:
+            wider = WIDER.get(id(code))
+            if wider is not None:
+                return wider(self, generator)
+            if id(code) not in THROUGH:
+                break
+        return end
+
+    def _of_awaitable(self, awaitable: Any) -> End | None:
+        kind = type(awaitable)
+        if issubclass(kind, Sleep):
+            for part in gc.get_referents(awaitable):
+                if issubclass(type(part), TIMERS):
+                    return End("timer", "sleep", when_ns=ns_of(part.when()))
+        elif issubclass(kind, SockCall):
+            name = awaitable.__name__
+            for part in gc.get_referents(awaitable):
+                if isinstance(part, (socket.socket, trsock.TransportSocket)):
+                    fd, peer, local = of_socket(part)
+                    return End("fd", name, fd=fd, peer=peer, local=local, direction=_SOCK_DIRECTIONS.get(name, "read"))
+        elif issubclass(kind, Reading):
+            for part in gc.get_referents(awaitable):
+                if isinstance(part, Intake):
+                    return self.stream(part.transport, "read", f"StreamReader.{awaitable.__name__}")
+        return None
+
+    def stream(self, transport: Any, direction: str, label: str) -> End:
+        fd, peer, local = of_transport(transport)
+        if fd is None and peer is None:
+            label += ", not connected to a transport" if transport is None else f" of {place_of(transport)}"
+        return End("fd", label, fd=fd, peer=peer, local=local, direction=direction)
+
+    def numbers(self, futures: Iterable[Any]) -> list[int]:
+        """The numbers of those of *futures* that are tasks and not done."""
+        return [self._number(f) for f in futures if is_task_type(type(f)) and not f.done()]
+
+    # --- any other future ----------------------------------------------------------------------------------------------
+
+    def of_future(self, future: Any) -> End:
+        kind = type(future)
+        if not is_future_type(kind):
+            return End("future", place_of(future), thing=future)
+        if is_task_type(kind):
+            return End("task", "task", tasks=[self._number(future)], thing=future)
+        if issubclass(kind, _GATHERS):
+            left = [child for child in list(future._children) if is_future_type(type(child)) and not child.done()]
+            return End("gather", f"gather, {len(left)} left", tasks=self.numbers(left), thing=future)
+        for callback in callbacks_of(future):
+            end = self._by_callback(callback, future)
+            if end is not None:
+                return end
+        if self._sources is None:
+            self._sources = self._find_sources()
+        found = self._sources.get(id(future))
+        if found is not None:
+            return End(found.kind, found.label, when_ns=found.when_ns, fd=found.fd, direction=found.direction, thing=future)
+        return End("future", place_of(future), thing=future)
+
+    def _by_callback(self, callback: Any, future: Any) -> End | None:
+        """Some futures know those that settle them: to pass a cancellation on."""
+        owner = getattr(callback, "__self__", None) if type(callback) in BOUND else None
+        if isinstance(owner, base.Job):
+            return self._of_job(owner.job, owner.function)
+        if isinstance(owner, threads._Link):
+            return self._of_source(owner.source)
+        if isinstance(owner, waiting._Shield):
+            return self._of_inner(owner.inner)
+        if type(callback) is types.FunctionType and callback.__module__ in _LINKING:
+            cells = dict(zip(callback.__code__.co_freevars, callback.__closure__ or (), strict=False))
+            cell = cells.get("inner") if callback.__name__ == "_outer_done_callback" else cells.get("source")
+            if cell is not None and callback.__name__ in _LINKING[callback.__module__]:
+                return self._of_source(cell.cell_contents)
+        return None
+
+    def _of_source(self, source: Any) -> End | None:
+        if isinstance(source, concurrent.futures.Future):
+            return self._of_job(source, None)
+        return self._of_inner(source)
+
+    def _of_inner(self, inner: Any) -> End:
+        if is_task_type(type(inner)):
+            return End("task", "shielded task", tasks=[self._number(inner)], thing=inner)
+        return self.of_future(inner)
+
+    def _of_job(self, job: Any, function: Any) -> End:
+        if self._jobs is None:
+            self._jobs = jobs_of_threads()
+        known, thread = self._jobs.get(id(job), (None, None))
+        function = known if function is None else function
+        name = None if function is None else function_name(function)
+        where = f"runs in {thread}" if thread is not None else "waits for a thread" if id(job) in self._jobs else "is handed over"
+        return End("thread", f"{name or 'a job'}, {where}", function=name, thread=thread, thing=job)
+
+    def _find_sources(self) -> dict[int, End]:
+        found: dict[int, End] = {}
+        for fd, direction, handle in armed_sides(self._loop):
+            for part in parts_of_handle(handle):
+                if is_future_type(type(part)):
+                    found[id(part)] = End("fd", f"fd {fd}", fd=fd, direction=direction)
+        for timer in timers_of(self._loop):
+            for part in parts_of_handle(timer):
+                if is_future_type(type(part)):
+                    found[id(part)] = End("timer", "a timer", when_ns=ns_of(timer.when()))
+        return found
+
+
+_LINKING = {
+    "asyncio.futures": ("_call_check_cancel",),
+    "asyncio.tasks": ("_outer_done_callback",),
+}
+_SOCK_DIRECTIONS = {
+    "sock_sendall": "write",
+    "sock_sendto": "write",
+    "sock_accept": "accept",
+    "sock_connect": "connect",
+}
+
+

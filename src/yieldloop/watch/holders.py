@@ -1,0 +1,120 @@
+"""Who holds a lock or a semaphore, and whose time is limited: read off the stacks of suspended coroutines.
+
+What lives here: one fact and what follows from it. In the body of ``async with x:`` the interpreter keeps ``x``'s ``__aexit__`` on
+the coroutine's stack, to be called at the end. So whoever is inside says so, for the standard library's locks as for ours, and
+nobody has to write down a holder when a lock is taken. What may not: anything but reading. A coroutine that runs at this
+moment cannot be read so.
+
+``await lock.acquire()`` leaves no such trace: for that, our `Lock` notes the number of its holder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import types
+from asyncio import locks as _locks
+from asyncio import timeouts as _timeouts
+from collections import deque
+from typing import Any
+
+from yieldloop.aio import locks, timeouts
+from yieldloop.watch.chains import has_async_with, walk
+
+_CONDITIONS = (_locks.Condition, locks.Condition)
+_HELD = (_locks.Lock, locks.Lock, _locks.Semaphore, locks.Semaphore, *_CONDITIONS)
+_TIMEOUTS = (_timeouts.Timeout, timeouts.Timeout)
+_SEEN = (*_HELD, *_TIMEOUTS, contextlib.AsyncExitStack)
+_seen: dict[type, bool] = {}
+_withs: dict[int, tuple[Any, bool]] = {}  # by id of a code object: it, and whether there is an `async with` in it
+
+
+def _has_async_with(code: Any) -> bool:
+    known = _withs.get(id(code))
+    if known is None:
+        if len(_withs) > 10_000:
+            _withs.clear()
+        known = _withs[id(code)] = (code, has_async_with(code))
+    return known[1]
+
+
+def _is_seen(kind: type) -> bool:
+    known = _seen.get(kind)
+    if known is None:
+        if len(_seen) > 1000:
+            _seen.clear()
+        known = _seen[kind] = issubclass(kind, _SEEN)
+    return known
+
+
+def entered_by(generator: Any) -> list[Any]:
+    """The locks, semaphores, conditions and time-outs in whose ``async with`` a suspended coroutine is (or that it enters now)."""
+    found: list[Any] = []
+    before: Any = None
+    for part in gc.get_referents(generator):
+        kind = type(part)
+        if kind is types.MethodType:
+            if part.__func__.__name__ == "__aexit__" and _is_seen(type(part.__self__)):
+                found.append(part.__self__)
+        elif type(before) is types.FunctionType and before.__name__ == "__aexit__" and _is_seen(kind):
+            found.append(part)  # from Python 3.14 on function and object lie side by side
+        before = part
+    for stack in [thing for thing in found if isinstance(thing, contextlib.AsyncExitStack)]:
+        found.remove(stack)
+        callbacks = getattr(stack, "_exit_callbacks", None)
+        for _, callback in list(callbacks) if isinstance(callbacks, deque) else ():
+            if type(callback) is types.MethodType and _is_seen(type(callback.__self__)):
+                found.append(callback.__self__)
+    return found
+
+
+def resource_of(thing: Any) -> Any:
+    """What is held by whoever entered *thing*: of a condition, its lock."""
+    return getattr(thing, "_lock", thing) if isinstance(thing, _CONDITIONS) else thing
+
+
+class Holders:
+    """Collects, task by task, who holds what."""
+
+    def __init__(self) -> None:
+        self._by_thing: dict[int, tuple[Any, list[int]]] = {}  # by id of a lock: it, and the numbers of its holders
+
+    def look(self, number: int, coro: Any, wanted: Any) -> int | None:
+        """Task *number* drives *coro*, in whose chain there is an ``async with``, and waits for the thing *wanted* (or None).
+
+        Returns when a time-out in its chain ends its wait (ns), or None.
+        """
+        held: list[Any] = []
+        until = None
+        passed: list[Any] = []
+        walk(coro, passed)
+        for code, generator in passed:
+            if not _has_async_with(code):
+                continue
+            for thing in entered_by(generator):
+                if isinstance(thing, _TIMEOUTS):
+                    when = thing.when()
+                    if when is not None and (until is None or when * 1e9 < until):
+                        until = int(when * 1e9)
+                else:
+                    held.append(resource_of(thing))
+        if wanted is not None and held:
+            resource = resource_of(wanted)  # it waits to enter, or in a condition's wait(): it does not have it
+            for i, thing in enumerate(held):
+                if thing is resource:
+                    del held[i]
+                    break
+        for thing in held:
+            numbers = self._by_thing.setdefault(id(thing), (thing, []))[1]
+            if number not in numbers[-1:]:
+                numbers.append(number)
+        return until
+
+    def of(self, thing: Any) -> list[int]:
+        """The numbers of the tasks that hold *thing*, as far as they are known."""
+        resource = resource_of(thing)
+        found = list(self._by_thing.get(id(resource), (None, ()))[1])
+        noted = getattr(resource, "_holder", None) if isinstance(resource, locks.Lock) else None
+        if isinstance(noted, int) and noted not in found and resource._locked:
+            found.append(noted)
+        return found

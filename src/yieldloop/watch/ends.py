@@ -21,7 +21,6 @@ from typing import Any
 from yieldloop.aio import threads, waiting
 from yieldloop.engine.gathering import _GatheringFuture
 from yieldloop.engine.sleeping import Sleep
-from yieldloop.loop import base
 from yieldloop.transports.intake import Intake, Reading
 from yieldloop.transports.sockcalls import SockCall
 from yieldloop.watch.chains import Place, is_future_type, walk
@@ -54,11 +53,11 @@ class Ends:
     """Finds ends on one loop, for one snapshot. *number* gives a task's number."""
 
     def __init__(self, loop: Any, number: Callable[[Any], int]) -> None:
-        self._loop = loop
+        self.loop = loop
         self._number = number
         self._shared: dict[Any, End] = {}
         self._sources: dict[int, End] | None = None  # by id of a future: the timer or descriptor that will settle it
-        self._jobs: dict[int, tuple[Any, str | None]] | None = None  # by id of a thread's future: its function, its thread
+        self._jobs: dict[int, tuple[Any, str | None]] | None = None  # see `jobs_of_threads`
 
     def of(self, future: Any, coro: Any, place: Place, generator: Any, last: Any) -> End:
         """What a task waits for that is parked on *future* and drives *coro*, whose `walk` ended at the other three.
@@ -153,6 +152,8 @@ class Ends:
             end = self._by_callback(callback, future)
             if end is not None:
                 return end
+        if id(future) in self._known_jobs():  # of the loop's own pool, whose jobs have no future but this one
+            return self._of_job(future)
         if self._sources is None:
             self._sources = self._find_sources()
         found = self._sources.get(id(future))
@@ -163,22 +164,20 @@ class Ends:
     def _by_callback(self, callback: Any, future: Any) -> End | None:
         """Some futures know those that settle them: to pass a cancellation on."""
         owner = getattr(callback, "__self__", None) if type(callback) in BOUND else None
-        if isinstance(owner, base.Job):
-            return self._of_job(owner.job, owner.function)
         if isinstance(owner, threads._Link):
             return self._of_source(owner.source)
         if isinstance(owner, waiting._Shield):
             return self._of_inner(owner.inner)
         if type(callback) is types.FunctionType and callback.__module__ in _LINKING:
             cells = dict(zip(callback.__code__.co_freevars, callback.__closure__ or (), strict=False))
-            cell = cells.get("inner") if callback.__name__ == "_outer_done_callback" else cells.get("source")
-            if cell is not None and callback.__name__ in _LINKING[callback.__module__]:
+            cell = cells.get(_LINKING[callback.__module__].get(callback.__name__, ""))
+            if cell is not None:
                 return self._of_source(cell.cell_contents)
         return None
 
     def _of_source(self, source: Any) -> End | None:
         if isinstance(source, concurrent.futures.Future):
-            return self._of_job(source, None)
+            return self._of_job(source)
         return self._of_inner(source)
 
     def _of_inner(self, inner: Any) -> End:
@@ -186,31 +185,35 @@ class Ends:
             return End("task", "shielded task", tasks=[self._number(inner)], thing=inner)
         return self.of_future(inner)
 
-    def _of_job(self, job: Any, function: Any) -> End:
-        if self._jobs is None:
-            self._jobs = jobs_of_threads()
-        known, thread = self._jobs.get(id(job), (None, None))
-        function = known if function is None else function
+    def _of_job(self, job: Any) -> End:
+        function, thread = self._known_jobs().get(id(job), (None, None))
         name = None if function is None else function_name(function)
-        where = f"runs in {thread}" if thread is not None else "waits for a thread" if id(job) in self._jobs else "is handed over"
+        where = f"runs in {thread}" if thread is not None else "waits for a thread" if name is not None else "is on its way back"
         return End("thread", f"{name or 'a job'}, {where}", function=name, thread=thread, thing=job)
+
+    def _known_jobs(self) -> dict[int, tuple[Any, str | None]]:
+        if self._jobs is None:
+            self._jobs = jobs_of_threads(self.loop)
+        return self._jobs
 
     def _find_sources(self) -> dict[int, End]:
         found: dict[int, End] = {}
-        for fd, direction, handle in armed_sides(self._loop):
+        for fd, direction, handle in armed_sides(self.loop):
             for part in parts_of_handle(handle):
                 if is_future_type(type(part)):
                     found[id(part)] = End("fd", f"fd {fd}", fd=fd, direction=direction)
-        for timer in timers_of(self._loop):
+        for timer in timers_of(self.loop):
             for part in parts_of_handle(timer):
                 if is_future_type(type(part)):
                     found[id(part)] = End("timer", "a timer", when_ns=ns_of(timer.when()))
         return found
 
 
+# By module and name: done-callbacks that pass a cancellation on, and the variable that says to whom.
 _LINKING = {
-    "asyncio.futures": ("_call_check_cancel",),
-    "asyncio.tasks": ("_outer_done_callback",),
+    "asyncio.futures": {"_call_check_cancel": "source"},
+    "asyncio.tasks": {"_outer_done_callback": "inner"},
+    "yieldloop.loop.base": {"future_done": "job"},
 }
 _SOCK_DIRECTIONS = {
     "sock_sendall": "write",

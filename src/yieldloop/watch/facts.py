@@ -21,7 +21,10 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
+from yieldloop.aio.leftovers import pools_of
+from yieldloop.engine.jobs import Job
 from yieldloop.engine.tasks import Task
+from yieldloop.loop.pool import _work
 
 _TASKS: Any = (Task, asyncio.Task, _tasks._PyTask)  # type: ignore[attr-defined]
 _LIBRARY = ("yieldloop.", "asyncio.", "uvloop.")
@@ -196,9 +199,15 @@ def armed_sides(loop: Any) -> list[tuple[int, str, Any]]:
     return found
 
 
-def jobs_of_threads() -> dict[int, tuple[Any, str | None]]:
-    """By id of a `concurrent.futures.Future`: the function, and the name of the thread that runs it (None: it waits)."""
+def jobs_of_threads(loop: Any) -> dict[int, tuple[Any, str | None]]:
+    """By id of a future that a thread's work settles: the function, and the name of the thread that runs it (None: it waits).
+
+    Of every pool a `concurrent.futures.Future`, of the pools of *loop* itself the loop's own.
+    """
     found: dict[int, tuple[Any, str | None]] = {}
+    for pool in pools_of(loop):
+        for job in list(getattr(pool, "jobs", ())):
+            found[id(job.waiter)] = (job.function, None)
     for line in {id(each): each for each in list(getattr(_pools, "_threads_queues", {}).values())}.values():
         items = line.queue if isinstance(line, _queue.Queue) else ()
         if isinstance(line, _queue.SimpleQueue):
@@ -208,15 +217,27 @@ def jobs_of_threads() -> dict[int, tuple[Any, str | None]]:
                 found[id(item.future)] = (_function_of(item), None)
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     for ident, innermost in sys._current_frames().items():
-        frame: Any = innermost
-        while frame is not None:
-            if frame.f_code is _pools._WorkItem.run.__code__:
-                item = frame.f_locals.get("self")
-                if isinstance(item, _pools._WorkItem):
-                    found[id(item.future)] = (_function_of(item), names.get(ident, f"thread {ident}"))
-                break
-            frame = frame.f_back
+        item = _item_of(innermost)
+        name = names.get(ident, f"thread {ident}")
+        if isinstance(item, Job):
+            found[id(item.waiter)] = (item.function, name)
+        elif item is not None:
+            found[id(item.future)] = (_function_of(item), name)
     return found
+
+
+def _item_of(frame: Any) -> Any:
+    """What a pool's thread works on whose innermost frame is *frame*; None between two jobs, and for any other thread."""
+    while frame is not None:
+        if frame.f_code is _work.__code__:
+            item = frame.f_locals.get("job")
+            if isinstance(item, Job):
+                return item
+        elif frame.f_code is _pools._WorkItem.run.__code__:
+            item = frame.f_locals.get("self")
+            return item if isinstance(item, _pools._WorkItem) else None
+        frame = frame.f_back
+    return None
 
 
 def _function_of(item: Any) -> Any:

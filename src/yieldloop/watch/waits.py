@@ -186,7 +186,7 @@ def _server_role(direction: str, label: str) -> _Role:
 
 
 def _executor_role(ends: Ends, generator: Any) -> End:
-    busy = [name for _, name in jobs_of_threads().values() if name is not None]
+    busy = [name for _, name in jobs_of_threads(ends.loop).values() if name is not None]
     return End("thread", f"the executor's threads to end, {len(busy)} busy", thread=", ".join(busy) or None)
 
 

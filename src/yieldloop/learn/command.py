@@ -14,8 +14,8 @@ from typing import Any
 
 from yieldloop.learn.chapters import GUIDE, chapters, find
 from yieldloop.learn.printing import lines
-from yieldloop.learn.walk import MOST_STEPS, LearnError, record
-from yieldloop.learn.words import language_of_the_user, say
+from yieldloop.learn.walk import MOST_STEPS, LearnError, record_all
+from yieldloop.learn.words import LANGUAGES, language_of_the_user, say
 
 __all__ = ["run"]
 
@@ -29,14 +29,17 @@ def run(options: argparse.Namespace) -> int:
             return 0
         chapter = find(options.what, language)
         into = [str(GUIDE.resolve())] if chapter.number else []  # later chapters build on the files of earlier ones
-        title = f"{chapter.number}. {chapter.title}" if chapter.number else chapter.title
-        walk = record(chapter.path, title=title, language=language, into=(*into, *options.into), steps=options.steps or MOST_STEPS)
-        if options.web or options.output is not None:
-            _open_page(walk, options.output and Path(options.output), language)
+        in_browser = options.web or options.output is not None
+        languages = (language, *(other for other in LANGUAGES if other != language)) if in_browser else (language,)
+        walks = record_all(chapter.path, languages=languages, into=(*into, *options.into), steps=options.steps or MOST_STEPS)
+        for walk in walks if chapter.number else ():
+            walk["title"] = f"{chapter.number}. {find(options.what, walk['language']).title}"
+        if in_browser:
+            _open_page(walks, options.output and Path(options.output))
         elif options.print or not sys.stdout.isatty():
-            print(*lines(walk), sep="\n")
+            print(*lines(walks[0]), sep="\n")
         else:
-            _open_screen(walk)
+            _open_screen(walks[0])
     except LearnError as error:
         print(f"yieldloop learn: {error}", file=sys.stderr)
         return 2
@@ -50,14 +53,15 @@ def _list(language: str) -> None:
     print(say(language, "how"))
 
 
-def _open_page(walk: dict[str, Any], output: Path | None, language: str) -> None:
+def _open_page(walks: list[dict[str, Any]], output: Path | None) -> None:
+    """Write the page with the walk in each language, the reader's first, and open it unless its place is given."""
     from yieldloop.watch.page import render
 
     path = output
     if path is None:
         path = Path(tempfile.mkdtemp(prefix="yieldloop-learn-")) / "walk.html"
-    path.write_text(render({"kind": "walks", "title": walk["title"], "walks": [walk]}), encoding="utf-8")
-    print(say(language, "page written", path=path))
+    path.write_text(render({"kind": "walks", "title": walks[0]["title"], "walks": walks}), encoding="utf-8")
+    print(say(walks[0]["language"], "page written", path=path))
     if output is None:
         webbrowser.open(path.resolve().as_uri())
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from yieldloop.learn.names import Names, code_of, is_generator
-from yieldloop.learn.words import say
+from yieldloop.learn.words import Phrase
 
 __all__ = ["Sight", "locals_of", "state_of"]
 
@@ -122,9 +122,8 @@ class Sight:
     """Looks at the program between two of its lines. *label* names the file of a code whose generators
     are of interest, None for others."""
 
-    def __init__(self, names: Names, language: str, label: Callable[[types.CodeType], str | None]) -> None:
+    def __init__(self, names: Names, label: Callable[[types.CodeType], str | None]) -> None:
         self._names = names
-        self._language = language
         self._label = label
         self._known: list[weakref.ref[Any]] = []
         self._dying: list[Any] = []
@@ -173,7 +172,7 @@ class Sight:
         """Walk over what can be reached from *frames* (outermost first), the modules' *spaces* and the generators."""
         generators = self.generators()
         below = {id(generator): self._delegate(generator, generators) for generator in generators}
-        look = _Look(self._names, self._language, self._label, generators, below)
+        look = _Look(self._names, self._label, generators, below)
         look.walk(frames, traced, spaces)
         self._names.forget([*look.seen, *map(id, self._dying)])
         return look
@@ -198,19 +197,17 @@ class _Look:
     def __init__(
         self,
         names: Names,
-        language: str,
         label: Callable[[types.CodeType], str | None],
         generators: list[Any],
         below: dict[int, Any],
     ) -> None:
         self.seen: dict[int, Any] = {}
         self._names = names
-        self._language = language
         self._label = label
         self._generators = generators
         self._below = below
         self._on_stack: set[int] = set()  # identities of frames
-        self._holders: dict[int, list[str]] = {id(generator): [] for generator in generators}
+        self._holders: dict[int, list[Phrase]] = {id(generator): [] for generator in generators}
         self._pending: deque[tuple[Any, str]] = deque()
         self._ready: dict[int, Any] = {}
         self._timers: dict[int, Any] = {}
@@ -253,7 +250,7 @@ class _Look:
             return
         holders = self._holders.get(id(target))
         if holders is not None:
-            holders.append(say(self._language, key, **words))
+            holders.append(Phrase(key, dict(words)))
             return
         name = words.get("name", "")
         if isinstance(target, list | deque):
@@ -338,7 +335,7 @@ class _Look:
         state = "running" if id(frame) in self._on_stack else state_of(generator)
         holders = self._holders[id(generator)]
         if not holders and state != "closed":
-            holders.append(say(self._language, "stack"))
+            holders.append(Phrase("stack"))
         return {
             "id": name,
             "name": name,

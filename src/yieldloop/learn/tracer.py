@@ -21,13 +21,13 @@ import sys
 import threading
 import traceback
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from yieldloop.learn.names import Names, function_name
 from yieldloop.learn.sight import RESUMABLE, Sight, frame_of, hide_snapshot, locals_of, stands_at_its_beginning
-from yieldloop.learn.words import LANGUAGES, say
+from yieldloop.learn.words import LANGUAGES, Phrase, render
 
 _RETURNS = frozenset({"RETURN_VALUE", "RETURN_CONST"})
 _INTERNAL = frozenset({"SEND", "FOR_ITER", "END_SEND", "YIELD_VALUE"})
@@ -72,15 +72,15 @@ class _Output(io.TextIOBase):
 class Tracer:
     """Records the steps of one run."""
 
-    def __init__(self, path: Path, language: str, into: list[str], limit: int, seconds: float) -> None:
+    def __init__(self, path: Path, languages: list[str], into: list[str], limit: int, seconds: float) -> None:
         self._path = path
         self._folder = path.parent
-        self._language = language
+        self._languages = languages
         self._into = into
         self._limit = limit
         self._seconds = seconds
         self._names = Names()
-        self._sight = Sight(self._names, language, lambda code: self._label(code.co_filename))
+        self._sight = Sight(self._names, lambda code: self._label(code.co_filename))
         self._output = _Output()
         self._files: dict[str, str | None] = {}  # a code's file: what the document calls it; None if it is not followed
         self._sources: dict[str, list[str]] = {}
@@ -135,7 +135,7 @@ class Tracer:
             return None
         self._spaces.setdefault(id(frame.f_globals), frame.f_globals)
         if not is_module:
-            self._step(frame, "call", lambda name: say(self._language, _how_it_begins(frame), name=name))
+            self._step(frame, "call", _how_it_begins(frame))
             hide_snapshot(frame)
         return self.on_event
 
@@ -154,7 +154,7 @@ class Tracer:
         label = self._label(frame.f_code.co_filename) or ""
         if frame.f_code.co_name == "<module>" and frame.f_lineno in self._definitions[label]:
             return
-        self._step(frame, "line", lambda name: say(self._language, "line", line=frame.f_lineno))
+        self._step(frame, "line", "line", line=frame.f_lineno)
 
     def _on_return(self, frame: types.FrameType, value: Any) -> None:
         opcode = dis.opname[frame.f_code.co_code[frame.f_lasti]]
@@ -162,7 +162,7 @@ class Tracer:
             self._raised = 0
             if opcode not in _RETURNS:
                 if frame.f_code.co_name != "<module>":
-                    self._step(frame, "exception", lambda name: say(self._language, "unwind", name=name, error=self._error))
+                    self._step(frame, "exception", "unwind", error=self._error)
                 return
         if frame.f_code.co_name == "<module>":
             return
@@ -174,7 +174,7 @@ class Tracer:
         text = self._names.value(value)
         if stops and frame.f_code.co_flags & inspect.CO_ASYNC_GENERATOR and type(value).__name__ == "async_generator_wrapped_value":
             key, text = "yield", self._names.value(gc.get_referents(value)[0]) if gc.get_referents(value) else text
-        self._step(frame, "yield" if stops else "return", lambda name: say(self._language, key, name=name, value=text))
+        self._step(frame, "yield" if stops else "return", key, value=text)
 
     def _on_exception(self, frame: types.FrameType, arg: Any) -> None:
         opcode = dis.opname[frame.f_code.co_code[frame.f_lasti]]
@@ -186,20 +186,20 @@ class Tracer:
         self._error = text
         self._raised = id(frame)
         if not known:
-            self._step(frame, "exception", lambda name: say(self._language, "exception", name=name, error=text))
+            self._step(frame, "exception", "exception", error=text)
 
     # --- a step ---
 
-    def _step(self, frame: types.FrameType, event: str, describe: Callable[[str], str]) -> None:
+    def _step(self, frame: types.FrameType, event: str, key: str, **values: object) -> None:
         try:
-            self._record(frame, event, describe)
+            self._record(frame, event, key, values)
         except Exception:  # a mistake of ours must not look like one of the program's
             os.write(2, traceback.format_exc().encode())
             os._exit(70)
 
-    def _record(self, frame: types.FrameType, event: str, describe: Callable[[str], str]) -> None:
+    def _record(self, frame: types.FrameType, event: str, key: str, values: dict[str, object]) -> None:
         if len(self._steps) >= self._limit:
-            self.finish("limit", say(self._language, "limit", count=self._limit, more=self._limit * 4))
+            self.finish("limit", "limit", count=self._limit, more=self._limit * 4)
         frames = self._stack(frame)
         followed = [f for f in frames if isinstance(f, types.FrameType)]
         self._sight.notice_new(followed)
@@ -210,7 +210,7 @@ class Tracer:
         self._steps.append(
             {
                 "event": event,
-                "text": describe(name),
+                "text": Phrase(key, {"name": name, **values}),
                 "file": stack[-1]["file"],
                 "line": frame.f_lineno,
                 "stack": stack,
@@ -223,26 +223,26 @@ class Tracer:
         )
         self._sight.let_go()
 
-    def _stack(self, frame: types.FrameType) -> list[types.FrameType | int]:
-        """The frames from the file's first one on, outermost first; in a row of other code's, how many they are."""
-        found: list[types.FrameType | int] = []
+    def _stack(self, frame: types.FrameType) -> list[types.FrameType | list[str]]:
+        """The frames from the file's first one on, outermost first; for a row of other code's, the names of its packages."""
+        found: list[types.FrameType | list[str]] = []
         above: types.FrameType | None = frame
-        others = 0
+        others: list[str] = []
         while above is not None:
             if self._label(above.f_code.co_filename) is not None:
                 if others:
                     found.append(others)
                 found.append(above)
-                others = 0
+                others = []
             else:
-                others += 1
+                others.append(str(above.f_globals.get("__name__", "?")).partition(".")[0])
             above = above.f_back
         return found[::-1]
 
-    def _entry(self, frame: types.FrameType | int, traced: types.FrameType, owners: dict[int, Any]) -> dict[str, Any]:
-        if isinstance(frame, int):
-            name = say(self._language, "other frames", count=frame)
-            return {"name": name, "file": "", "line": 0, "kind": "other", "id": "", "locals": []}
+    def _entry(self, frame: types.FrameType | list[str], traced: types.FrameType, owners: dict[int, Any]) -> dict[str, Any]:
+        if isinstance(frame, list):
+            others = Phrase("other frames", {"count": len(frame), "names": ", ".join(sorted(set(frame)))})
+            return {"name": others, "file": "", "line": 0, "kind": "other", "id": "", "locals": []}
         code = frame.f_code
         generator = owners.get(id(frame))
         name = function_name(code) if generator is None else self._names.of(generator)
@@ -295,7 +295,7 @@ class Tracer:
         else:
             sys.settrace(None)
             key, words = "end", {}
-        self.finish("end", say(self._language, key, **words))
+        self.finish("end", key, **words)
 
     def _traceback(self, error: BaseException) -> str:
         """The traceback as the file's own run shows it: without the frames of this module, and without the folder's name."""
@@ -306,15 +306,15 @@ class Tracer:
         return text.replace(f"{self._folder}{os.sep}", "")
 
     def _time_is_up(self) -> None:
-        self.finish("end", say(self._language, "timeout", count=f"{self._seconds:g}"))
+        self.finish("end", "timeout", count=f"{self._seconds:g}")
 
-    def finish(self, event: str, text: str) -> NoReturn:
+    def finish(self, event: str, key: str, **values: object) -> NoReturn:
         """Add the last step, write the document and end the process at once: what the program would still do is not its walk."""
         if not self._over.acquire(blocking=False):
             threading.Event().wait()  # the other thread is about to end the process
         steps = list(self._steps)
         last: dict[str, Any] = steps[-1] if steps else {"file": self._path.name, "line": 1, "ready": [], "timers": [], "fds": []}
-        end = {**last, "event": event, "text": text, "stack": [], "generators": [], "output": ""}
+        end = {**last, "event": event, "text": Phrase(key, values), "stack": [], "generators": [], "output": ""}
         if threading.current_thread() is threading.main_thread() and event == "end":
             self._sight.notice_new([])
             look = self._sight.look([], None, self._spaces.values())
@@ -322,7 +322,7 @@ class Tracer:
         elif steps:
             end |= {"stack": last["stack"], "generators": last["generators"]}
         end["output"] = self._names.without_addresses(self._output.take())
-        document = {"sources": self._sources, "steps": [*steps, end]}
+        document = {"sources": self._sources, "steps": {language: render([*steps, end], language) for language in self._languages}}
         with open(self._document_out, "w", encoding="utf-8") as out:
             json.dump(document, out, ensure_ascii=False)
         os._exit(0)
@@ -353,7 +353,7 @@ def main(words: list[str]) -> NoReturn:
     """The entry of the process that `yieldloop.learn.walk` starts."""
     parser = argparse.ArgumentParser(prog="python -m yieldloop.learn.tracer")
     parser.add_argument("file", type=Path)
-    parser.add_argument("--language", choices=LANGUAGES, default="en")
+    parser.add_argument("--language", choices=LANGUAGES, action="append", required=True)
     parser.add_argument("--into", action="append", default=[])
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)

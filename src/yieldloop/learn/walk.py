@@ -27,7 +27,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MOST_STEPS", "SECONDS", "LearnError", "record"]
+__all__ = ["MOST_STEPS", "SECONDS", "LearnError", "record", "record_all"]
 
 MOST_STEPS = 3000
 """Steps after which a walk stops: more than a chapter takes, and the page still opens at once."""
@@ -39,16 +39,20 @@ class LearnError(Exception):
     """A walk that cannot be recorded; the text says why and what to do."""
 
 
-def record(
+def record(path: Path, *, language: str = "en", **how: Any) -> dict[str, Any]:
+    """The walk of *path* in one *language*; see `record_all`."""
+    return record_all(path, languages=(language,), **how)[0]
+
+
+def record_all(
     path: Path,
     *,
-    title: str = "",
-    language: str = "en",
+    languages: tuple[str, ...],
     into: tuple[str, ...] = (),
     steps: int = MOST_STEPS,
     seconds: float = SECONDS,
-) -> dict[str, Any]:
-    """Run *path* in a process of its own and return its walk.
+) -> list[dict[str, Any]]:
+    """Run *path* once, in a process of its own, and return its walk in each of *languages*.
 
     *into* names modules, files or folders that are walked through too; *steps* and *seconds* are where the walk ends at the latest.
     An error in the file is no error here: it ends the walk, and its traceback is part of the output. LearnError if there is no file
@@ -57,7 +61,7 @@ def record(
     if not path.is_file():
         raise LearnError(f"there is no file {str(path)!r}; `yieldloop learn` lists the chapters")
     command = [sys.executable, "-m", "yieldloop.learn.tracer", str(path), f"--steps={steps}", f"--seconds={seconds}"]
-    command += [f"--language={language}", *(f"--into={name}" for name in into)]
+    command += [*(f"--language={language}" for language in languages), *(f"--into={name}" for name in into)]
     # Interpreted, so that `into` can show yieldloop's own lines; the same order of sets of strings each time.
     env = os.environ | {"YIELDLOOP_PURE": "1", "PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
     ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=env)
@@ -66,4 +70,5 @@ def record(
     except ValueError:
         said = ran.stderr.decode(errors="replace").strip() or f"exit status {ran.returncode}"
         raise LearnError(f"{path} could not be walked through: its process ended before it was recorded ({said})") from None
-    return {"format": 1, "title": title or path.name, "language": language, **recorded}
+    about = {"format": 1, "title": path.name, "sources": recorded["sources"]}
+    return [{**about, "language": language, "steps": recorded["steps"][language]} for language in languages]

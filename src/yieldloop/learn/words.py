@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import locale
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-__all__ = ["LANGUAGES", "language_of_the_user", "say"]
+__all__ = ["LANGUAGES", "Phrase", "language_of_the_user", "render", "say"]
 
 LANGUAGES = ("zh", "en")
 
@@ -70,7 +73,7 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "nobody": ("无", "nobody"),
     "nothing": ("空", "empty"),
     "step": ("第 {step} / {steps} 步", "step {step} of {steps}"),
-    "other frames": ("… 其他代码的 {count} 个帧", "… {count} frames of other code"),
+    "other frames": ("… {names} 的 {count} 个帧", "… {count} frames of {names}"),
     # the keys
     "forward": ("前进", "forward"),
     "back": ("后退", "back"),
@@ -95,6 +98,24 @@ _SENTENCES: dict[str, tuple[str, str]] = {
 def say(language: str, key: str, /, **values: object) -> str:
     """The sentence *key* in *language*, with *values* in their places. KeyError for a key that is not listed."""
     return _SENTENCES[key][LANGUAGES.index(language)].format(**values)
+
+
+class Phrase(NamedTuple):
+    """A sentence that is not yet in a language: its key, and the values for its places."""
+
+    key: str
+    values: Mapping[str, object] = MappingProxyType({})
+
+
+def render(value: Any, language: str) -> Any:
+    """*value*, made of dictionaries and lists, with each `Phrase` in it said in *language*."""
+    if isinstance(value, Phrase):
+        return say(language, value.key, **value.values)
+    if isinstance(value, dict):
+        return {key: render(part, language) for key, part in value.items()}
+    if isinstance(value, list):
+        return [render(part, language) for part in value]
+    return value
 
 
 def language_of_the_user() -> str:

@@ -40,7 +40,7 @@ def _answer(line: bytes, watcher: Any) -> Any:
     if not isinstance(question, dict):
         raise ValueError(f'a question is a line like {{"ask": "hello"}}, not {line[:80]!r}')
     name = question.get("ask")
-    if name not in _ANSWERS:
+    if not isinstance(name, str) or name not in _ANSWERS:
         raise ValueError(f"there is no question {name!r}; there are {', '.join(_ANSWERS)}")
     return _ANSWERS[name](watcher)
 

@@ -27,6 +27,7 @@ import socket
 import stat
 import struct
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -183,8 +184,16 @@ def connect(pid: int, timeout: float = TIMEOUT) -> Process:
 def _connect(path: str, timeout: float) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     try:
+        deadline = time.monotonic() + timeout
         connection.settimeout(timeout)
-        connection.connect(path)
+        while True:
+            try:
+                connection.connect(path)
+                break
+            except BlockingIOError:  # its queue of connections is full
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.01)
         if peer_uid(connection) not in (None, os.geteuid()):
             raise PermissionError("another user listens there")
     except BaseException:

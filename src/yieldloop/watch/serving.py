@@ -119,7 +119,7 @@ class _Client:
             elif mask & _IN:
                 data = self.connection.recv(LONGEST_LINE)
                 self._line += data
-                if not data or len(self._line) > LONGEST_LINE:
+                if not data or (len(self._line) > LONGEST_LINE and b"\n" not in self._line):
                     return False
             elif mask:  # hung up, or an error
                 return False

@@ -238,7 +238,7 @@ def test_a_stopped_process_is_said_to_be_stopped() -> None:
         program.process.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         with in_directory(program.env):
-            with pytest.raises(outside.OutsideError, match="does not answer within 0.2 s: it is stopped"):
+            with pytest.raises(outside.OutsideError, match=r"does not answer within 0\.2 s: it is stopped"):
                 with outside.connect(program.pid, timeout=0.2) as process:
                     process.ask("hello")
             [listed] = [found for found in outside.processes(timeout=0.2) if found["pid"] == program.pid]

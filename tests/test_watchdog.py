@@ -79,7 +79,7 @@ def test_a_callback_that_blocks_is_named_while_it_does(seen: Seen, caplog: pytes
     assert block.ns >= LIMIT * 1e9
     assert block.going_on
     [record] = [record for record in caplog.records if "blocked" in record.message]
-    assert f"callback hold() has run for 0.0" in record.message
+    assert "callback hold() has run for 0.0" in record.message
     assert f"{__file__}:{HOLD}" in record.message
     assert "gate.wait(10)  # HOLD" in record.message
 

@@ -72,8 +72,18 @@ def loop_now(watched: Any) -> dict[str, Any]:
         "doing": "waits" if entry is None else watchdog.label_of(entry),
         "since_ns": since,
         "iteration": iteration,
-        "statistics": loop.statistics(),
+        "statistics": steadily(loop.statistics),
     }
+
+
+def steadily(read: Callable[[], Any]) -> Any:
+    """What *read* gives the first time that the loop's thread does not change it meanwhile."""
+    for _ in range(100):
+        try:
+            return read()
+        except RuntimeError:  # a dictionary changed its size
+            continue
+    return read()
 
 
 def _snapshot(_: Any) -> Any:
@@ -92,6 +102,12 @@ def _blocks(_: Any) -> Any:
     return [block.as_json() for block in watchdog.blocks()]
 
 
+def _metrics(_: Any) -> str:
+    from yieldloop.watch import metrics
+
+    return metrics.text()
+
+
 def _recording(_: Any) -> bytes:
     from yieldloop import record
 
@@ -107,5 +123,6 @@ _ANSWERS: dict[str, Callable[[Any], Any]] = {
     "snapshot": _snapshot,
     "tree": _tree,
     "blocks": _blocks,
+    "metrics": _metrics,
     "recording": _recording,
 }

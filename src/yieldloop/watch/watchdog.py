@@ -41,6 +41,7 @@ BUDGET_IN_LIMITS = 10  # an iteration may take as long as so many limits
 SPIN = 1.0  # s of doing the same and nothing else
 SPIN_RATE = 5000  # iterations a second; who computes in slices has longer ones
 MOST_SITES = 256  # in the table; further ones are counted together
+KINDS = ("step", "iteration", "spin")
 _SECOND = 1_000_000_000
 
 
@@ -233,6 +234,15 @@ class Watched:
     def _lasts(self, block: Block, ns: int) -> None:
         block.ns = max(block.ns, ns)
         block.worst_ns = max(block.worst_ns, block.ns)
+
+    def lag_ns(self) -> int:
+        """For how long the loop has not asked its poller, as far as was seen."""
+        entry, began, iteration = self.loop._doing()
+        if entry is None:
+            return 0
+        seen = self._iteration
+        since: int = min(began, seen[1]) if seen[0] == iteration else began
+        return max(0, time.monotonic_ns() - since)
 
     def _look_at_iteration(self, entry: Any, iteration: int, now: int) -> None:
         if table.budget_ns is None:

@@ -7,18 +7,24 @@ import { isLive, unpack } from "./payload";
 import { payload } from "./state";
 import { mountStepper } from "./stepper";
 import type { WalkDocument } from "./walk";
+import { language } from "./words";
 import "./style.css";
 
-function Walks({ title, walks }: { title: string; walks: WalkDocument[] }) {
+/** Walks of one run in several languages: the one in the reader's is shown, at the step of the address (`#12`). */
+function Walks({ walks }: { walks: WalkDocument[] }) {
   const place = useRef<HTMLDivElement>(null);
+  const walk = walks.find((one) => one.language === language.value) ?? walks[0]!;
   useEffect(() => {
-    const stops = walks.map((walk) => mountStepper(place.current!.appendChild(document.createElement("div")), walk));
-    return () => stops.forEach((stop) => stop());
-  }, [walks]);
+    document.title = walk.title;
+    return mountStepper(place.current!, walk, {
+      at: Math.max(0, Number(location.hash.slice(1)) - 1 || 0),
+      moved: (index) => history.replaceState(null, "", `#${index + 1}`),
+    });
+  }, [walk]);
   return (
     <>
-      <header class="top"><h1>{title}</h1><div class="right"><Switches /></div></header>
-      <main><div id="view" class="stepper" ref={place} /></main>
+      <header class="top"><h1>{walk.title}</h1><div class="right"><Switches /></div></header>
+      <main><div id="view" class="stepper"><div ref={place} /></div></main>
     </>
   );
 }
@@ -31,7 +37,10 @@ if (isLive(text)) {
 } else {
   const data = await unpack(text);
   document.title = data.title;
-  if (data.walks) render(<Walks title={data.title} walks={data.walks} />, app);
+  if (data.walks?.length) {
+    language.value = data.walks[0]!.language;
+    render(<Walks walks={data.walks} />, app);
+  }
   else {
     payload.value = data;
     render(<App />, app);

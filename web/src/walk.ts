@@ -8,13 +8,16 @@ export interface WalkFrame {
   line: number;
   kind: string; // function, generator, coroutine, …
   id: number | string;
+  locals?: [string, string][]; // name and value of its variables
 }
 
 export interface WalkGenerator {
   id: number | string;
   name: string;
   state: "created" | "running" | "suspended" | "closed";
+  file?: string;
   line: number;
+  waits?: string; // what it delegates to
   holders: string[];
 }
 

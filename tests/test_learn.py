@@ -16,10 +16,13 @@ from typing import Any
 import pytest
 
 import yieldloop
+from tests.browser import browser
 from tests.test_guide import CHAPTERS
 from yieldloop.learn import printing
 from yieldloop.learn.chapters import chapters, find
 from yieldloop.learn.walk import LearnError, record
+
+__all__ = ["browser"]
 
 pytestmark = pytest.mark.skipif(not yieldloop.compiled(), reason="one leg is enough: a walk is recorded by the interpreted modules")
 
@@ -344,3 +347,67 @@ def test_the_screen_goes_forward_and_back(write: Any) -> None:
         assert app.return_code == 0
 
     asyncio.run(main())
+
+
+# --- the browser -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The page of `DELEGATION`, as the command writes it, in a real Chromium."""
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "own.py").write_text(DELEGATION, encoding="utf-8")
+    wrote = learn("--lang", "zh", "--output", str(folder / "walk.html"), str(folder / "own.py"))
+    assert wrote.stdout == f"页面在 {folder / 'walk.html'}\n"
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(10_000)
+    page.errors = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("request", lambda request: page.errors.append(request.url) if not request.url.startswith(("file:", "data:")) else None)
+    page.goto((folder / "walk.html").as_uri())
+    page.wait_for_selector(".walk")
+    yield page
+    assert page.errors == []
+    page.close()
+
+
+def test_the_page_steps_forward_and_back(page: Any) -> None:
+    def current() -> str:
+        return str(page.inner_text(".walk-source li.current code"))
+
+    page.keyboard.press("Home")
+    assert current() == 'g = outer("a")'
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text(".walk-event") == "接下来执行第 12 行"
+    assert page.inner_text(".generator.created code") == "outer #1"
+    page.keyboard.press("y")
+    assert page.input_value(".walk-number input") == "7"
+    assert page.locator(".frame.newest.leaving code").inner_text() == "inner #1"
+    assert page.locator(".frame code").all_inner_texts() == ["inner #1", "outer #1", "<module>"]
+    page.keyboard.press("y")
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".walk-source li.standing").count() == 2
+    assert "outer #1 的 yield from / await" in page.inner_text(".walk-generators")
+    page.keyboard.press("ArrowLeft")
+    assert page.input_value(".walk-number input") == "8"
+    page.keyboard.press("End")
+    assert page.inner_text(".walk-output pre").strip() == "a 5\nover"
+    assert page.url.endswith("#21")
+
+
+def test_a_click_on_a_line_goes_to_its_next_run(page: Any) -> None:
+    page.keyboard.press("Home")
+    page.click(".walk-source li:nth-child(3)")
+    assert page.inner_text(".frame.newest dl") == "got\n5"
+    page.fill(".walk-number input", "5")
+    page.keyboard.press("Enter")
+    assert page.inner_text(".walk-source li.current code") == "def inner():"
+
+
+def test_the_page_speaks_both_languages_at_the_same_step(page: Any) -> None:
+    page.locator(".walk-bar button").first.click()
+    page.keyboard.press("y")
+    page.click("text=English")
+    assert page.inner_text(".walk-event").startswith("inner #1 yields 1 and stops")
+    page.click("text=中文")
+    assert page.inner_text(".walk-event").startswith("inner #1 产出 1 后停下")

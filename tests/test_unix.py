@@ -105,7 +105,7 @@ def test_streams_over_a_unix_socket(api: Any, tmp_path: Path) -> None:
 def test_the_module_has_both_stream_forms() -> None:
     import yieldloop
 
-    assert {"open_unix_connection", "start_unix_server"} <= set(yieldloop.aio.__all__)
+    assert {"open_unix_connection", "start_unix_server"} <= set(yieldloop.__all__)
     assert yieldloop.open_unix_connection is not asyncio.open_unix_connection
     assert yieldloop.start_unix_server is not asyncio.start_unix_server
 

@@ -50,7 +50,7 @@ class DatagramMixin(ResolverMixin):
             address = None
         else:
             pairs = await self._address_pairs(local_addr, remote_addr, family, proto, flags)
-            sock, address = self._first_endpoint(pairs, reuse_port, allow_broadcast)
+            sock, address = await self._first_endpoint(pairs, reuse_port, allow_broadcast)
         protocol = _made(protocol_factory, sock)
         waiter = self.create_future()
         transport = self._make_datagram_transport(sock, protocol, address, waiter)
@@ -91,12 +91,12 @@ class DatagramMixin(ResolverMixin):
             raise ValueError(f"can not get address information: {local!r} and {remote!r} have no address family in common")
         return pairs
 
-    def _first_endpoint(self, pairs: list[Any], reuse_port: Any, allow_broadcast: Any) -> tuple[Any, Any]:
+    async def _first_endpoint(self, pairs: list[Any], reuse_port: Any, allow_broadcast: Any) -> tuple[Any, Any]:
         """(socket, address that everything goes to) of the first pair that can be used; OSError of the first if none can."""
         first_error = None
         for family, proto, local, remote in pairs:
             try:
-                return _open_endpoint(family, proto, local, remote, reuse_port, allow_broadcast), remote
+                return await self._open_endpoint(family, proto, local, remote, reuse_port, allow_broadcast), remote
             except OSError as exc:
                 if first_error is None:
                     first_error = exc
@@ -105,23 +105,24 @@ class DatagramMixin(ResolverMixin):
         finally:
             first_error = None  # its traceback holds this frame
 
-
-def _open_endpoint(family: int, proto: int, local: Any, remote: Any, reuse_port: Any, allow_broadcast: Any) -> Any:
-    sock = socket.socket(family=family, type=socket.SOCK_DGRAM, proto=proto)
-    try:
-        if reuse_port:
-            _set_reuse_port(sock)
-        if allow_broadcast:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        sock.setblocking(False)
-        if local:
-            sock.bind(local)
-        if remote and not allow_broadcast:
-            sock.connect(remote)  # no packet leaves by that: it never blocks
-        return sock
-    except BaseException:
-        sock.close()
-        raise
+    async def _open_endpoint(
+        self, family: int, proto: int, local: Any, remote: Any, reuse_port: Any, allow_broadcast: Any
+    ) -> Any:
+        sock = socket.socket(family=family, type=socket.SOCK_DGRAM, proto=proto)
+        try:
+            if reuse_port:
+                _set_reuse_port(sock)
+            if allow_broadcast:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            sock.setblocking(False)
+            if local:
+                sock.bind(local)
+            if remote and not allow_broadcast:
+                await self.sock_connect(sock, remote)  # the public one: a program may have its own in its place
+            return sock
+        except BaseException:
+            sock.close()
+            raise
 
 
 def _made(protocol_factory: Any, sock: Any) -> Any:

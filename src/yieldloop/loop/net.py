@@ -71,16 +71,20 @@ class NetMixin(ResolverMixin):
         self, sock: Any, protocol_factory: Any, ssl: Any, server_hostname: Any, server_side: bool, handshake: Any, shutdown: Any
     ) -> Any:
         """(transport, protocol) once the protocol was told of its connection, and the TLS handshake, if any, is done."""
-        sock.setblocking(False)
-        protocol = protocol_factory()
-        waiter = self.create_future()
-        if ssl:
-            transport = self._make_ssl_transport(
-                sock, protocol, None if isinstance(ssl, bool) else ssl, waiter, server_side=server_side,
-                server_hostname=server_hostname, ssl_handshake_timeout=handshake, ssl_shutdown_timeout=shutdown,
-            )  # fmt: skip
-        else:
-            transport = self._make_socket_transport(sock, protocol, waiter)
+        try:
+            sock.setblocking(False)
+            protocol = protocol_factory()
+            waiter = self.create_future()
+            if ssl:
+                transport = self._make_ssl_transport(
+                    sock, protocol, None if isinstance(ssl, bool) else ssl, waiter, server_side=server_side,
+                    server_hostname=server_hostname, ssl_handshake_timeout=handshake, ssl_shutdown_timeout=shutdown,
+                )  # fmt: skip
+            else:
+                transport = self._make_socket_transport(sock, protocol, waiter)
+        except BaseException:
+            sock.close()  # also a socket that was given to us: who asked for a transport has no other way to know (cpython 153133)
+            raise
         try:
             await waiter
         except BaseException:
@@ -113,14 +117,9 @@ class NetMixin(ResolverMixin):
             raise ValueError("host and port was not specified and no sock specified")
         else:
             _check_stream_sock(sock)
-        try:
-            transport, protocol = await self._transport_for(
-                sock, protocol_factory, ssl, server_hostname, False, ssl_handshake_timeout, ssl_shutdown_timeout
-            )
-        except BaseException:
-            if ours and self._transports.get(sock.fileno()) is None:  # the protocol factory failed: nobody else has it
-                sock.close()
-            raise
+        transport, protocol = await self._transport_for(
+            sock, protocol_factory, ssl, server_hostname, False, ssl_handshake_timeout, ssl_shutdown_timeout
+        )
         if self._debug:
             logger.debug("%r connected to %s:%r: (%r, %r)", sock, host, port, transport, protocol)
         return transport, protocol
@@ -165,12 +164,10 @@ class NetMixin(ResolverMixin):
             return sock
         except OSError as exc:
             errors.append(exc)
-            if sock is not None:
-                sock.close()
+            _close_quietly(sock)
             return None
         except BaseException:
-            if sock is not None:
-                sock.close()
+            _close_quietly(sock)
             raise
         finally:
             del errors  # the traceback of each of them holds this frame
@@ -445,6 +442,15 @@ def _check_stream_sock(sock: Any) -> None:
     _check_ssl_socket(sock)
     if sock.type != socket.SOCK_STREAM:
         raise ValueError(f"A Stream Socket was expected, got {sock!r}")
+
+
+def _close_quietly(sock: Any) -> None:
+    """Close a socket, or None, on the way out of a failure, which is more than what closing may have to say."""
+    if sock is not None:
+        try:
+            sock.close()
+        except OSError:
+            pass
 
 
 def _set_reuse_port(sock: Any) -> None:

@@ -38,8 +38,9 @@ class SendfileMixin(SockMixin):
     ) -> int:
         """Send *file* (opened in binary mode) from *offset* on, at most *count* bytes; returns how many were sent.
 
-        The file's position is behind the last byte sent, also after an error. Without *fallback*, SendfileNotAvailableError if the
-        kernel cannot send this file. ValueError, TypeError for arguments that do not fit. A cancellation point.
+        The file's position is behind the last byte sent, also after an error (at *offset* if none was). Without *fallback*,
+        SendfileNotAvailableError if the kernel cannot send this file. ValueError, TypeError for arguments that do not fit. A
+        cancellation point.
         """
         if self._debug and sock.gettimeout() != 0:
             raise ValueError("the socket must be non-blocking")
@@ -79,12 +80,11 @@ class SendfileMixin(SockMixin):
                 total += sent
                 await sockcalls.Ready(self, sock, WRITE, "sock_sendfile")  # the others' turn, and mostly it is full
         finally:
-            if total:
-                os.lseek(fd, offset + total, os.SEEK_SET)
+            os.lseek(fd, offset + total, os.SEEK_SET)
         return total
 
     async def _sock_sendfile_fallback(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
-        if offset:
+        if hasattr(file, "seek"):
             file.seek(offset)
 
         async def send(data: memoryview) -> None:

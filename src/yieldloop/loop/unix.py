@@ -51,14 +51,9 @@ class UnixMixin(NetMixin):
             raise ValueError("no path and sock were specified")
         else:
             _check_unix_sock(sock)
-        try:
-            return await self._transport_for(
-                sock, protocol_factory, ssl, server_hostname, False, ssl_handshake_timeout, ssl_shutdown_timeout
-            )
-        except BaseException:
-            if ours and self._transports.get(sock.fileno()) is None:  # the protocol factory failed: nobody else has it
-                sock.close()
-            raise
+        return await self._transport_for(
+            sock, protocol_factory, ssl, server_hostname, False, ssl_handshake_timeout, ssl_shutdown_timeout
+        )
 
     async def _connect_to_path(self, path: Any) -> Any:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -88,6 +88,9 @@ class Child:
             except ChildProcessError:
                 logger.warning("child process pid %d exit status already read:  will report returncode %d", self.pid, STATUS_TAKEN)
                 proc.returncode = STATUS_TAKEN
+            except OSError as exc:  # waitpid(2) has no other error for us; whatever it is, it would come again for ever
+                logger.error("child process pid %d has no exit status (%s): will report returncode %d", self.pid, exc, STATUS_TAKEN)
+                proc.returncode = STATUS_TAKEN
             else:
                 if pid == 0:
                     return None

@@ -278,7 +278,7 @@ class UdpTransport(Entry):
             addr = self._address
         if self._connected:
             addr = None
-        if self._lost:
+        if self._lost and (addr is None or not self._open):  # to an address of its own, what is sent before the end still leaves
             self._count_lost_send()
         elif self._queued == 0 and not self._holding:
             self._send_now(data, addr)

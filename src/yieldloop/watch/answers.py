@@ -66,8 +66,8 @@ def loop_now(watched: Any) -> dict[str, Any]:
     loop = watched.loop
     entry, since, iteration = loop._doing()
     return {
-        "id": id(loop),
-        "name": type(loop).__name__,
+        "id": id(watched.target),
+        "name": type(watched.target).__name__,
         "thread": watched.thread_name,
         "doing": "waits" if entry is None else watchdog.label_of(entry),
         "since_ns": since,
@@ -86,16 +86,23 @@ def steadily(read: Callable[[], Any]) -> Any:
     return read()
 
 
-def _snapshot(_: Any) -> Any:
+def _snapshot(watcher: Any) -> Any:
+    return _taken(watcher).as_json()
+
+
+def _tree(watcher: Any) -> Any:
+    return _taken(watcher).text()
+
+
+def _taken(watcher: Any) -> Any:
+    """A snapshot of our loops, and of those that are attached."""
     from yieldloop.watch import snapshot
 
-    return snapshot.take().as_json()
-
-
-def _tree(_: Any) -> Any:
-    from yieldloop.watch import snapshot
-
-    return snapshot.take().text()
+    shot = snapshot.take()
+    for watched in list(watcher.loops.values()):
+        if watched.target is not watched.loop and watched.target is not None:
+            shot.loops += snapshot.take(watched.target, watched.loop.thread).loops
+    return shot
 
 
 def _blocks(_: Any) -> Any:

@@ -73,11 +73,13 @@ def numbers() -> list[Family]:
     families = {name: Family(f"yieldloop_{name}", *about) for name, about in _OF_A_LOOP.items()}
     tasks = Family("yieldloop_tasks", "gauge", "", "tasks that are not done, by state")
     for watched in list(watcher.loops.values()):
-        loop = watched.loop
+        loop = watched.target
+        if loop is None:
+            continue
         labels = {"loop": f"{type(loop).__name__}-{snapshot.loop_number(loop)}"}
         for name, value in _of_loop(watched).items():
             families[name].samples.append((labels, value))
-        for state, count in _states(loop).items():
+        for state, count in _states(watched).items():
             tasks.samples.append(({**labels, "state": state}, count))
     return [_info(), tasks, *families.values(), *_of_blocks()]
 
@@ -85,7 +87,7 @@ def numbers() -> list[Family]:
 def _of_loop(watched: Any) -> dict[str, float]:
     loop = watched.loop
     _, _, iteration = loop._doing()
-    held = steadily(loop.statistics) if hasattr(loop, "statistics") else {}
+    held = steadily(loop.statistics)
     found: dict[str, float] = {"loop_lag_seconds": watched.lag_ns() / 1e9, "iterations": iteration}
     found.update((name, held[key]) for name, key in _HELD.items() if key in held)
     found["write_buffer_bytes"] = sum(map(_buffered, steadily(lambda: list(getattr(loop, "_transports", {}).values()))))
@@ -99,10 +101,10 @@ def _buffered(transport: Any) -> int:
         return 0
 
 
-def _states(loop: Any) -> dict[str, int]:
-    running = loop._doing()[0]
+def _states(watched: Any) -> dict[str, int]:
+    running = watched.loop._doing()[0]
     found = Counter(dict.fromkeys(STATES, 0))
-    for task in snapshot.tasks_of(loop):
+    for task in snapshot.tasks_of(watched.target):
         future = getattr(task, "_fut_waiter", None)
         found["running" if task is running else "ready" if future is None or future.done() else "parked"] += 1
     return found

@@ -168,16 +168,17 @@ class Snapshot:
         return self.text()
 
 
-def take(loop: Any = None) -> Snapshot:
+def take(loop: Any = None, thread: int | None = None) -> Snapshot:
     """A snapshot of *loop*, or of every open loop of ours in this process. From any thread; raises nothing for what it finds.
 
-    A loop of the standard library can be given too: what it does not show is None.
+    A loop of the standard library can be given too: what it does not show is None. *thread* is the identity of the thread that runs
+    *loop*, for a loop that does not tell.
     """
     loops = [loop] if loop is not None else [each for each in _again(lambda: list(registry._loops)) if not each.is_closed()]
     shot = Snapshot(time.monotonic_ns(), process_facts())
     with _no_collection:
         for each in loops:
-            shot.loops.append(_Look(each).view())
+            shot.loops.append(_Look(each, thread).view())
     return shot
 
 
@@ -288,9 +289,9 @@ def _stock_tasks() -> Iterable[Any]:
 class _Look:
     """One loop being looked at."""
 
-    def __init__(self, loop: Any) -> None:
+    def __init__(self, loop: Any, thread: int | None = None) -> None:
         self._loop = loop
-        self._thread_id = getattr(loop, "_thread_id", None)
+        self._thread_id = getattr(loop, "_thread_id", None) or thread
         self._entry, self._began, self._current = self._what_runs()
         self._ends = Ends(loop, number_of)
         self._holders = Holders()

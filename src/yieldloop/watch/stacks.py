@@ -21,9 +21,10 @@ _DRIVERS = (
     _PACKAGE + os.path.join("loop", "base.py"),
     os.path.join(_STDLIB, "asyncio", "base_events.py"),
     os.path.join(_STDLIB, "asyncio", "events.py"),
+    os.path.join(_STDLIB, "asyncio", "runners.py"),
 )
 """The files whose frames drive the loop: what is outside them started the loop, and is not what holds it."""
-_DRIVING = frozenset({"run_forever", "_run_once", "_run", "_run_ready", "_run_ready_watched", "_iterate"})
+_DRIVING = frozenset({"run", "run_forever", "_run_once", "_run", "_run_ready", "_run_ready_watched", "_iterate"})
 
 Frame = dict[str, Any]
 

@@ -31,7 +31,6 @@ from typing import Any
 
 from yieldloop.engine.core import logger
 from yieldloop.engine.handles import Handle
-from yieldloop.engine.tasks import Task
 from yieldloop.watch import stacks
 
 __all__ = ("Block", "blocks", "callbacks", "configure")
@@ -191,7 +190,13 @@ class Watched:
         self._ignored = False  # it was judged already, and is no block (a debugger)
         self._iteration = (0, 0)  # number of an iteration, and when it was first seen
         self._over_budget: Block | None = None
-        self._spin = _Spin()
+        self._waited_before = wait_for_processor(self.native)  # the same at the last look
+        self._spin: _Spin | None = _Spin()
+
+    @property
+    def target(self) -> Any:
+        """The event loop itself; None if it is no more."""
+        return self.loop
 
     def look(self) -> int:
         """Judge what the loop does now; returns the ns until the next look. The watchdog is on."""
@@ -199,29 +204,34 @@ class Watched:
         now = time.monotonic_ns()
         entry, began, iteration = self.loop._doing()
         self._look_at_iteration(entry, iteration, now)
-        if table.spin_ns is not None:
+        if self._spin is not None and table.spin_ns is not None:
             self._spin.look(self, entry, iteration, now)
         mark = None if entry is None else (iteration, id(entry))
+        waited = wait_for_processor(self.native)
         if mark != self._mark:
             self._run_is_over(began)
             self._mark = mark
-            # With the recorder the engine's clock is exact. Without, it is the iteration's, and this entry began after that.
-            self._began = began if getattr(self.loop, "recorder", None) is not None else now
-            self._waited = _wait_for_processor(self.native) if mark is not None else 0
+            self._began = began if self._is_exact() else now
+            # What it waited before it was seen is not known; if it is seen late, that may be all of it.
+            late = now - self._began >= limit
+            self._waited = self._waited_before if late else waited
+        self._waited_before = waited
         if mark is None:
             return limit
         age = now - self._began
         if self._block is not None:
             self._lasts(self._block, age)
         elif not self._ignored:
-            if age < limit:
-                return limit - age
-            age -= _wait_for_processor(self.native) - self._waited
+            age -= waited - self._waited
             if age < limit:
                 return limit - age
             self._block = self._found("step", entry, self._began, now, mark)
             self._ignored = self._block is None
         return max(limit // 10, age // 20)
+
+    def _is_exact(self) -> bool:
+        """With the recorder the time in the engine's marks is the entry's. Without, it is the iteration's, or an earlier one's."""
+        return getattr(self.loop, "recorder", None) is not None
 
     def _run_is_over(self, began: int) -> None:
         """What the last look found is over, for *began* is the beginning of something later."""
@@ -335,7 +345,7 @@ def _function_of(callback: Any) -> Any:
 
 def label_of(entry: Any) -> str:
     """Who *entry* of the ready queue is, in words."""
-    if isinstance(entry, Task):
+    if hasattr(entry, "get_coro") and hasattr(entry, "get_name"):
         coro = entry.get_coro()
         return f"task {entry.get_name()!r} {getattr(coro, '__qualname__', None) or type(coro).__name__}()"
     if isinstance(entry, Handle):
@@ -343,7 +353,7 @@ def label_of(entry: Any) -> str:
         function = _function_of(callback)
         owner: Any = getattr(callback, "__self__", None)
         if hasattr(owner, "get_coro") and hasattr(owner, "get_name"):  # a step of a foreign task
-            return f"task {owner.get_name()!r} {getattr(owner.get_coro(), '__qualname__', '?')}()"
+            return label_of(owner)
         return f"callback {getattr(function, '__qualname__', None) or type(function).__name__}()"
     return entry if isinstance(entry, str) else type(entry).__name__
 
@@ -354,7 +364,7 @@ def standing_at(entry: Any) -> list[dict[str, Any]]:
     return [] if frame is None else [stacks.frame_of(frame.f_code, frame.f_lineno)]
 
 
-def _wait_for_processor(native_id: int) -> int:
+def wait_for_processor(native_id: int) -> int:
     """ns that the thread has waited for a processor in its life; 0 where the system does not tell."""
     try:
         with open(f"/proc/self/task/{native_id}/schedstat", "rb", buffering=0) as file:

@@ -34,7 +34,7 @@ class Watcher:
         self._reset()
 
     def _reset(self) -> None:
-        self.loops: dict[int, Any] = {}  # by id: what the watchdog remembers of each loop that runs (`watchdog.Watched`)
+        self.loops: dict[int, watchdog.Watched] = {}  # by id: what is remembered of each loop that runs
         self.server: Any = None
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -46,7 +46,11 @@ class Watcher:
 
     def begun(self, loop: Any) -> None:
         """*loop* begins to run in this thread."""
-        self.loops[id(loop)] = watchdog.Watched(loop)
+        self.watch(watchdog.Watched(loop), id(loop))
+
+    def watch(self, watched: watchdog.Watched, key: int) -> None:
+        """Look at *watched*, whose loop has the id *key*."""
+        self.loops[key] = watched
         if self._thread is None:
             self._start()
         else:
@@ -57,6 +61,13 @@ class Watcher:
         watched = self.loops.pop(id(loop), None)
         if watched is not None:
             watched.ended()
+
+    def forget(self, watched: watchdog.Watched) -> None:
+        """Look at *watched* no longer."""
+        for key, each in list(self.loops.items()):
+            if each is watched:
+                del self.loops[key]
+                watched.ended()
 
     def wake_if_asleep(self) -> None:
         """Called by a loop that has slept, once; from any thread."""
@@ -177,7 +188,7 @@ class Watcher:
             return int(watched.look())
         except Exception:
             logger.exception("The watchdog has failed to look at %r, which runs on unwatched", watched.loop)
-            self.loops.pop(id(watched.loop), None)
+            self.forget(watched)
             return watchdog.table.limit_ns or 0
 
     def _may_sleep(self) -> bool:

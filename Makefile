@@ -18,7 +18,7 @@ VERDICT := $(VENV)/verdict
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test soak build page bench conformance lint typecheck format clean distclean FORCE
+.PHONY: help run test soak build page docs bench conformance lint typecheck format clean distclean FORCE
 
 help: ## list the tasks
 	@echo "usage: make TASK [PYTHON=python3.13] [ARGS='...']"; echo
@@ -33,6 +33,11 @@ test: $(VERDICT) ## run the tests, compiled leg and pure leg (ARGS='tests/test_x
 page: ## build the web page of watch, open and learn out of web/ (needs Node; the result is committed)
 	@command -v npm >/dev/null || { echo "make page needs Node 20 or later with npm; only who changes web/ needs it."; exit 1; } >&2
 	@cd web && npm ci --silent && npm run --silent build
+
+docs: $(VERDICT) $(VENV)/docs.stamp ## build the documentation site, guide included: build/docs/index.html
+	@rm -rf build/docs && $(PY) -m sphinx -W --keep-going -q -b html -c docs/site $(ARGS) . build/docs/en
+	@$(PY) -m sphinx -W --keep-going -q -t zh -b html -c docs/site $(ARGS) . build/docs/zh
+	@cp docs/site/index.html build/docs/ && echo "The site is build/docs/index.html."
 
 soak: $(VERDICT) ## run everything mixed under random faults for 10 minutes: all must stay flat (ARGS='--minutes 1 --pure')
 	@$(PY) -m tests.soak $(ARGS)
@@ -110,6 +115,10 @@ $(VENV)/bench.stamp: bench/requirements.txt $(VENV)/install.stamp
 	@echo "==> installing the peers to measure against"
 	@$(PIP) install -r bench/requirements.txt
 	@$(PY) bench/run.py --setup
+	@touch $@
+
+$(VENV)/docs.stamp: $(VENV)/install.stamp
+	@YIELDLOOP_PURE=1 $(PIP) install --no-build-isolation --editable '.[docs]'
 	@touch $@
 
 $(VENV)/lint.stamp: $(VENV)/install.stamp

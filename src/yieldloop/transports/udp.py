@@ -278,9 +278,9 @@ class UdpTransport(Entry):
             addr = self._address
         if self._connected:
             addr = None
-        if self._lost and (addr is None or not self._open):  # to an address of its own, what is sent before the end still leaves
+        if self._lost and (addr is None or not self._open):
             self._count_lost_send()
-        elif self._queued == 0 and not self._holding:
+        elif self._lost or (self._queued == 0 and not self._holding):
             self._send_now(data, addr)
         else:
             self._push(data, addr)
@@ -299,6 +299,9 @@ class UdpTransport(Entry):
             return
         if done > 0:
             self._sent += 1
+            return
+        if self._lost:  # between close() and the end a datagram with an address of its own still leaves, but is not waited for
+            self._count_lost_send()
             return
         self._push(data, address)
         self._arm_writing()

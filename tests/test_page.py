@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import yieldloop.watch.page
 from tests.browser import browser
 from tests.recordings import synthetic
 from yieldloop.watch.page import render
@@ -147,3 +149,35 @@ def test_the_command_writes_the_page_and_says_where(tmp_path: Path, show: Show) 
     assert said == f"{recording}.html"
     expected = {"kind": "recording", "title": "app.py --port 8080", "recording": synthetic()}
     assert Path(said).read_text(encoding="utf-8") == render(expected)
+
+
+def test_the_recorded_events_are_walked_through_one_by_one(show: Show) -> None:
+    page = show(payload())
+    page.keyboard.press("6")
+    page.wait_for_selector(".walk")
+    seen = [page.inner_text(".walk-event")]
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("(text) => document.querySelector('.walk-event').innerText !== text", arg=seen[-1])
+        seen.append(page.inner_text(".walk-event"))
+    assert [text.split(" ms ")[1].strip() for text in seen] == [
+        "created serve-1",
+        "stepped serve-1",
+        "parked serve-1 → readable fd 7 from 127.0.0.1:8080 #1",
+        "created fetch-2",
+    ]
+    assert "fetch-2" in page.inner_text(".walk")  # in the ready queue
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("(text) => document.querySelector('.walk-event').innerText === text", arg=seen[2])
+    assert "serve-1: readable fd 7" in page.inner_text(".walk")
+
+
+def test_the_committed_page_is_what_its_sources_build(tmp_path: Path) -> None:
+    web = Path(__file__).parents[1] / "web"
+    if os.environ.get("YIELDLOOP_EXPECT") == "pure" or not (web / "node_modules" / "vite").exists():
+        pytest.skip("the compiled leg compares them, where web/ is set up: npm ci in web/")
+    command = ["npm", "run", "--silent", "bundle", "--", "--outDir", str(tmp_path), "--logLevel", "warn"]
+    subprocess.run(command, cwd=web, check=True, capture_output=True)
+    committed = Path(yieldloop.watch.page.__file__).with_name("template.html")
+    built = (tmp_path / "template.html").read_text(encoding="utf-8")
+    assert built == committed.read_text(encoding="utf-8"), "the page is older than web/: make page"

@@ -11,12 +11,11 @@ const HEIGHT = 44;
 interface Edge {
   from: number;
   to: number;
-  label: string;
 }
 
 const edges = computed<Edge[]>(() =>
   (snapshot.value?.tasks ?? []).flatMap((task) =>
-    [...new Set([...(task.end?.holders ?? []), ...(task.end?.tasks ?? [])])].map((to) => ({ from: task.id, to, label: task.end!.label })),
+    [...new Set([...(task.end?.holders ?? []), ...(task.end?.tasks ?? [])])].map((to) => ({ from: task.id, to })),
   ),
 );
 
@@ -47,17 +46,17 @@ const drawn = computed(() => {
 });
 
 const nameOf = (id: number): string => rowOfTask.value.get(id)?.name ?? `${say("task")} ${id}`;
+const waitsOf = (id: number): string => rowOfTask.value.get(id)?.waits || say(rowOfTask.value.get(id)?.state ?? "unknown");
+const width = (id: number): number => 26 + Math.max(90, shorten(nameOf(id), 26).length * 7.8, shorten(waitsOf(id), 34).length * 6.7);
 const shorten = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
 const plan = computed(() => {
-  const graph = new Graph({ multigraph: true });
-  graph.setGraph({ rankdir: "LR", nodesep: 18, ranksep: 110, marginx: 16, marginy: 16 });
+  const graph = new Graph();
+  graph.setGraph({ rankdir: "LR", nodesep: 18, ranksep: 70, marginx: 16, marginy: 16 });
   graph.setDefaultEdgeLabel(() => ({}));
-  for (const id of drawn.value.shown) graph.setNode(String(id), { width: Math.max(110, shorten(nameOf(id), 26).length * 7.6 + 26), height: HEIGHT });
+  for (const id of drawn.value.shown) graph.setNode(String(id), { width: width(id), height: HEIGHT });
   const kept = edges.value.filter(({ from, to }) => drawn.value.shown.has(from) && drawn.value.shown.has(to));
-  kept.forEach(({ from, to }, index) =>
-    graph.setEdge(String(from), String(to), { width: 90, height: 16, labelpos: "c" }, String(index)),
-  );
+  for (const { from, to } of kept) graph.setEdge(String(from), String(to));
   layout(graph);
   return { graph, kept };
 });
@@ -69,25 +68,15 @@ interface Placed {
   height: number;
 }
 
-function Arrow({ edge, index }: { edge: Edge; index: number }) {
-  const { points, x, y } = plan.value.graph.edge(String(edge.from), String(edge.to), String(index)) as {
-    points: { x: number; y: number }[];
-    x?: number;
-    y?: number;
-  };
-  const path = points.map((point, at) => `${at ? "L" : "M"}${point.x},${point.y}`).join("");
+function Arrow({ edge }: { edge: Edge }) {
+  const { points } = plan.value.graph.edge(String(edge.from), String(edge.to)) as { points: { x: number; y: number }[] };
+  const path = points.map(({ x, y }, at) => `${at ? "L" : "M"}${x},${y}`).join("");
   const cyclic = isCyclic(edge);
-  return (
-    <g class={cyclic ? "edge cyclic" : "edge"}>
-      <path d={path} marker-end={cyclic ? "url(#head-cyclic)" : "url(#head)"} />
-      {x !== undefined && <text x={x} y={y! - 5} text-anchor="middle">{shorten(edge.label, 24)}<title>{edge.label}</title></text>}
-    </g>
-  );
+  return <path class={cyclic ? "edge cyclic" : "edge"} d={path} marker-end={cyclic ? "url(#head-cyclic)" : "url(#head)"} />;
 }
 
 function Node({ id }: { id: number }) {
   const { x, y, width, height } = plan.value.graph.node(String(id)) as Placed;
-  const row = rowOfTask.value.get(id);
   const choose = (): void => void (selected.value = id);
   return (
     <g
@@ -96,13 +85,13 @@ function Node({ id }: { id: number }) {
       tabindex={0}
       role="button"
       data-task={id}
-      aria-label={`${nameOf(id)} ${row?.waits ?? ""}`}
+      aria-label={`${nameOf(id)} ${waitsOf(id)}`}
       onClick={choose}
       onKeyDown={(event: KeyboardEvent) => (event.key === "Enter" || event.key === " ") && choose()}
     >
       <rect width={width} height={height} rx="6" />
       <text x="12" y="18">{shorten(nameOf(id), 26)}<title>{nameOf(id)}</title></text>
-      <text x="12" y="35" class="quiet">{row ? say(row.state) : ""}</text>
+      <text x="12" y="35" class="quiet">{shorten(waitsOf(id), 34)}<title>{waitsOf(id)}</title></text>
     </g>
   );
 }
@@ -119,7 +108,7 @@ export function WaitGraph() {
           <span key={index} class="alarm">{say("cycle")}: {cycle.slice(0, 6).map(nameOf).join(" → ")}{cycle.length > 6 ? " → …" : ` → ${nameOf(cycle[0]!)}`}</span>
         ))}
         <small>
-          {count(rows.value.length - waiting)} {say("others")}{omitted ? ` · ${count(omitted)} ${say("omitted")}` : ""}
+          {waiting < rows.value.length && `${count(rows.value.length - waiting)} ${say("others")}`}{omitted ? ` · ${count(omitted)} ${say("omitted")}` : ""}
         </small>
       </p>
       <div class="canvas">
@@ -131,7 +120,7 @@ export function WaitGraph() {
               </marker>
             ))}
           </defs>
-          {plan.value.kept.map((edge, index) => <Arrow key={index} edge={edge} index={index} />)}
+          {plan.value.kept.map((edge, index) => <Arrow key={index} edge={edge} />)}
           {[...shown].map((id) => <Node key={id} id={id} />)}
         </svg>
       </div>

@@ -3,7 +3,7 @@ import type { ChainLink, RecordedEvent, SnapshotLoop } from "./documents";
 import type { LoopModel } from "./model";
 import { thingOf } from "./model";
 import type { WalkDocument, WalkFrame, WalkStep, WalkSteps } from "./walk";
-import { duration } from "./format";
+import { moment } from "./format";
 import { language, say } from "./words";
 
 const SHOWN = 200; // entries of one list in one step; more are counted
@@ -15,15 +15,13 @@ class Moment {
     public running = 0, // task
     public callback = 0, // thing
     public polling = false,
-    public finished = 0, // the task whose step has just ended: its frames go off with this event
   ) {}
 
   copy(): Moment {
-    return new Moment(new Set(this.ready), new Map(this.parked), this.running, this.callback, this.polling, this.finished);
+    return new Moment(new Set(this.ready), new Map(this.parked), this.running, this.callback, this.polling);
   }
 
   follow([, kind, subject, object]: RecordedEvent): void {
-    this.finished = 0;
     switch (kind) {
       case "task_created":
         this.ready.add(subject);
@@ -41,13 +39,11 @@ class Moment {
       case "task_parked":
         if (object) this.parked.set(subject, object);
         else this.ready.add(subject);
-        this.finished = this.running;
         this.running = 0;
         break;
       case "task_done":
         this.ready.delete(subject);
         this.parked.delete(subject);
-        this.finished = this.running;
         this.running = 0;
         break;
       case "callback_begun":
@@ -76,10 +72,10 @@ class RecordedSteps implements WalkSteps {
     private readonly snapshot: SnapshotLoop | undefined,
   ) {
     this.stride = Math.max(512, loop.lanes.length);
-    const moment = new Moment();
+    const state = new Moment();
     loop.source.events.forEach((event, index) => {
-      if (index % this.stride === 0) this.marks.push(moment.copy());
-      moment.follow(event);
+      if (index % this.stride === 0) this.marks.push(state.copy());
+      state.follow(event);
     });
   }
 
@@ -89,19 +85,19 @@ class RecordedSteps implements WalkSteps {
 
   at(index: number): WalkStep | undefined {
     const event = this.loop.source.events[index];
-    return event === undefined ? undefined : this.describe(event, this.momentAfter(index), index);
+    return event === undefined ? undefined : this.describe(event, index);
   }
 
   private momentAfter(index: number): Moment {
     const { events } = this.loop.source;
-    let [from, moment] = this.last ?? [Infinity, new Moment()];
+    let [from, state] = this.last ?? [Infinity, new Moment()];
     if (from > index + 1 || index - from > this.stride) {
       from = Math.floor(index / this.stride) * this.stride;
-      moment = this.marks[from / this.stride]!.copy();
+      state = this.marks[from / this.stride]!.copy();
     }
-    for (; from <= index; from++) moment.follow(events[from]!);
-    this.last = [index + 1, moment];
-    return moment;
+    for (; from <= index; from++) state.follow(events[from]!);
+    this.last = [index + 1, state];
+    return state;
   }
 
   private task(id: number): string {
@@ -112,32 +108,52 @@ class RecordedSteps implements WalkSteps {
     return thingOf(this.loop, id)?.label ?? (id ? `#${id}` : "");
   }
 
-  private describe(event: RecordedEvent, moment: Moment, index: number): WalkStep {
-    const [time, kind, subject, object] = event;
-    const actor = kind.startsWith("task_") ? this.task(subject) : this.thing(subject);
-    const other = this.thing(object);
-    const site = kind.startsWith("task_") ? this.loop.source.tasks[subject]?.site : null;
-    const waits = [...moment.parked].map(([task, thing]) => [thingOf(this.loop, thing)?.kind, `${this.task(task)}: ${this.thing(thing)}`]);
-    const of = (name: string): string[] => shorten(waits.filter(([what]) => what === name).map(([, text]) => text!));
+  /** A step. Who wants all of them at a glance looks at their stacks alone: what takes time is made when it is read. */
+  private describe(event: RecordedEvent, index: number): WalkStep {
+    const site = event[1].startsWith("task_") ? this.loop.source.tasks[event[2]]?.site : null;
+    const text = (): string => this.text(event);
+    const ready = (): string[] => shorten([...this.momentAfter(index).ready].map((id) => this.task(id)));
+    const waiting = (kind: string): string[] => this.waiting(kind, index);
     return {
-      event: kind,
-      text: `${duration(time - this.loop.begin)}  ${say(kind)} ${actor}${other ? ` → ${other}` : ""}`,
+      event: event[1],
+      get text() {
+        return text();
+      },
       file: site?.file ?? "",
       line: site?.line ?? 0,
-      stack: this.stack(moment, index),
+      stack: this.stack(this.momentAfter(index), index),
       generators: [],
-      ready: shorten([...moment.ready].map((id) => this.task(id))),
-      timers: of("timer"),
-      fds: of("fd"),
+      get ready() {
+        return ready();
+      },
+      get timers() {
+        return waiting("timer");
+      },
+      get fds() {
+        return waiting("fd");
+      },
       output: "",
     };
   }
 
-  private stack(moment: Moment, index: number): WalkFrame[] {
+  private text([time, kind, subject, object]: RecordedEvent): string {
+    const actor = kind.startsWith("task_") ? this.task(subject) : this.thing(subject);
+    const other = this.thing(object);
+    return `${moment(time - this.loop.begin)}  ${say(kind)} ${actor}${other ? ` → ${other}` : ""}`;
+  }
+
+  private waiting(kind: string, index: number): string[] {
+    const texts: string[] = [];
+    for (const [task, thing] of this.momentAfter(index).parked)
+      if (thingOf(this.loop, thing)?.kind === kind) texts.push(`${this.task(task)}: ${this.thing(thing)}`);
+    return shorten(texts);
+  }
+
+  private stack(now: Moment, index: number): WalkFrame[] {
     const stack: WalkFrame[] = [{ name: this.loop.name, file: "", line: 0, kind: "loop", id: "loop" }];
-    if (moment.polling) stack.push({ name: "poll", file: "", line: 0, kind: "poll", id: "poll" });
-    if (moment.callback) stack.push({ name: this.thing(moment.callback), file: "", line: 0, kind: "callback", id: `c${moment.callback}` });
-    if (moment.running) stack.push(...this.frames(moment.running, index));
+    if (now.polling) stack.push({ name: "poll", file: "", line: 0, kind: "poll", id: "poll" });
+    if (now.callback) stack.push({ name: this.thing(now.callback), file: "", line: 0, kind: "callback", id: `c${now.callback}` });
+    if (now.running) stack.push(...this.frames(now.running, index));
     return stack;
   }
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,29 +40,32 @@ asyncio.run(main())
 """
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[urllib.parse.SplitResult]:
-    """The address that `yieldloop watch` prints for a program whose tasks wait."""
-    folder = tmp_path_factory.mktemp("watched")
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[tuple[Any, subprocess.Popen[str]]]:
+    """The address that `yieldloop watch` prints for a program whose tasks wait, and that program's process."""
     (folder / "program.py").write_text(PROGRAM, encoding="utf-8")
-    run_time = Path("/tmp") / f"yl-{os.getpid()}"  # a socket's name must be short
-    run_time.mkdir(mode=0o700)
-    env = {**os.environ, "XDG_RUNTIME_DIR": str(run_time)}
+    with tempfile.TemporaryDirectory(prefix="yl-", dir="/tmp") as run_time:  # a socket's name must be short
+        env = {**os.environ, "XDG_RUNTIME_DIR": run_time}
 
-    def start(*words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen([sys.executable, "-m", "yieldloop", *words], env=env, stdout=subprocess.PIPE, text=True)
+        def start(*words: str) -> subprocess.Popen[str]:
+            return subprocess.Popen([sys.executable, "-m", "yieldloop", *words], env=env, stdout=subprocess.PIPE, text=True)
 
-    with start("run", str(folder / "program.py")) as watched:
-        assert watched.stdout is not None and watched.stdout.readline() == "ready\n"
-        with start("watch", str(watched.pid)) as server:
-            assert server.stdout is not None
-            yield urllib.parse.urlsplit(server.stdout.readline().strip())
-            server.send_signal(signal.SIGINT)
-            assert server.wait(20) == 0
-        watched.kill()
-    for left in sorted(run_time.rglob("*"), reverse=True):
-        left.rmdir() if left.is_dir() else left.unlink()
-    run_time.rmdir()
+        with start("run", str(folder / "program.py")) as watched:
+            try:
+                assert watched.stdout is not None and watched.stdout.readline() == "ready\n"
+                with start("watch", str(watched.pid)) as server:
+                    assert server.stdout is not None
+                    yield urllib.parse.urlsplit(server.stdout.readline().strip()), watched
+                    server.send_signal(signal.SIGINT)
+                    assert server.wait(20) == 0
+            finally:
+                watched.kill()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with serving(tmp_path_factory.mktemp("watched")) as (found, _):
+        yield found
 
 
 def ask(address: Any, path: str, *, method: str = "GET", host: str | None = None, **headers: str) -> tuple[int, Any, bytes]:
@@ -109,6 +114,21 @@ def test_another_site_is_never_allowed_to_read(address: Any) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_nothing_can_be_changed(address: Any, method: str) -> None:
     assert ask(address, f"/snapshot?{address.query}", method=method)[0] == 405
+
+
+def test_the_live_page_shows_the_chain_of_a_task_and_says_when_the_process_is_gone(browser: Any, tmp_path: Path) -> None:
+    with serving(tmp_path) as (address, watched):
+        page = browser.new_page()
+        page.goto(address.geturl())
+        page.click("role=tab[name^=Tasks]")
+        page.click('[data-task]:has-text("waiter-1")')
+        chain = page.locator(".details .chain li").all_inner_texts()
+        assert chain[0].splitlines()[0] == "wait_for_work coroutine" and "program.py:5" in chain[0]
+        assert "Queue" in chain[-1]
+        watched.kill()
+        page.wait_for_selector("text=The process does not answer any more.")
+        assert page.inner_text(".details h2") == "waiter-1"  # what was seen last can still be looked at
+        page.close()
 
 
 def test_a_process_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,7 +39,7 @@ export function inks(element: Element): Inks {
   const shades: Record<string, string[]> = {};
   for (const name of ["running", "ready", "poll", "callback", "timer", "fd", "lock", "queue", "thread", "task", "future"])
     shades[name] = Array.from({ length: SHADES + 1 }, (_, index) =>
-      `color-mix(in srgb, ${value(name)} ${Math.round(30 + (70 * index) / SHADES)}%, ${value("page")})`,
+      `color-mix(in srgb, ${value(name)} ${Math.round(45 + (55 * index) / SHADES)}%, ${value("page")})`,
     );
   return {
     text: value("text"),
@@ -208,7 +208,7 @@ export class Painter {
         const what = look.parked === state ? thing(spans.about[index]!) : undefined;
         const name = look.parked === state ? groupOf(what?.kind) : look.names[state]!;
         const thin = look.parked === state ? Math.round(height * 0.3) : 0;
-        context.fillStyle = inks.shades[name]![look.parked === state ? 3 : SHADES]!;
+        context.fillStyle = inks.shades[name]![look.parked === state ? 1 : SHADES]!;
         context.fillRect(left, top + thin, Math.max(0.5, right - left), height - 2 * thin);
         if (labels && what && right - left > 60) {
           context.fillStyle = inks.page;

@@ -4,6 +4,7 @@ import { effect } from "@preact/signals";
 import { count } from "./format";
 import { blocks, focus, found, loop, selected, theme } from "./state";
 import { AXIS, GUTTER, HEAD, LANE, Painter, Window, explain, inks } from "./timeline";
+import type { LoopModel } from "./model";
 import type { Scene } from "./timeline";
 import { language, say } from "./words";
 
@@ -37,6 +38,7 @@ class Control {
     this.listen("dblclick", (event) => this.zoomTo(event as MouseEvent));
     this.listen("keydown", (event) => this.key(event as KeyboardEvent));
     this.stops.push(
+      effect(() => this.follow(loop.value)),
       effect(() => {
         void [loop.value, blocks.value, selected.value, language.value];
         this.space.style.height = `${HEAD + found.value.length * LANE + 8}px`;
@@ -123,6 +125,18 @@ class Control {
 
   fit(): void {
     this.show(loop.value!.begin, loop.value!.end);
+  }
+
+  private known: LoopModel | undefined;
+
+  /** A newer recording of the same loop: who saw all of it or its end goes on seeing that. */
+  private follow(model: LoopModel | undefined): void {
+    const before = this.known;
+    this.known = model;
+    if (before === undefined || model === undefined) return;
+    const { from, to } = this.sight;
+    if (from <= before.begin && to >= before.end) this.show(model.begin, model.end);
+    else if (to >= before.end) this.show(from + model.end - before.end, to + model.end - before.end);
   }
 
   private wheel(event: WheelEvent): void {

@@ -31,7 +31,7 @@ def render(payload: dict[str, Any]) -> str:
     *payload* is JSON: ``title``, and ``recording`` and ``snapshot`` (documents of those names) or ``walks`` (a list of walk
     documents). It is embedded gzipped, so its texts cannot end the element that holds it.
     """
-    packed = gzip.compress(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode(), mtime=0)
+    packed = gzip.compress(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode(), compresslevel=6, mtime=0)
     return _fill(base64.b64encode(packed).decode("ascii"))
 
 

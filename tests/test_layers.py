@@ -121,7 +121,7 @@ def statements(node: ast.AST, inside_functions: bool) -> Iterator[ast.AST]:
 
 LAZY = ("watch", "cli", "learn")
 """Here a function may import what an extra installs. Importing the module itself needs nothing."""
-SCREENS = {f"{PACKAGE}.learn.drawing", f"{PACKAGE}.learn.screen"}
+SCREENS = {f"{PACKAGE}.cli.top", f"{PACKAGE}.learn.drawing", f"{PACKAGE}.learn.screen"}
 """Screens on a terminal: made of an extra's classes, and imported by functions only."""
 
 

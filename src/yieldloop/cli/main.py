@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from yieldloop.cli import pages
+from yieldloop.cli import asking, pages
 
 __all__ = ["main", "split_command"]
 
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_learn(commands)
     pages.add_commands(commands)
     commands.add_parser("info", help="tell what this install is: Python, compiled modules, poller, platform")
-    _add_asking(commands)
+    asking.add_commands(commands)
     return parser
 
 
@@ -86,24 +86,6 @@ def _add_learn(commands: Any) -> None:
     parser.add_argument("--output", metavar="FILE.html", help="write the page for the browser there and open nothing")
     parser.add_argument("--into", action="append", default=[], metavar="NAME", help="step into this module, file or folder too")
     parser.add_argument("--steps", type=int, metavar="N", help="end the walk after N steps (default: 3000)")
-
-
-def _add_asking(commands: Any) -> None:
-    """The commands that ask a process which runs. Each sets ``call``, which gets the options and returns the exit status."""
-    from yieldloop.cli import asking
-
-    ps = commands.add_parser("ps", help="list this user's processes that run a loop of yieldloop")
-    ps.set_defaults(call=lambda options: asking.ps())
-    tree = commands.add_parser("tree", help="tell what each task of a process waits for, and who holds it")
-    tree.add_argument("--json", action="store_true", help="the snapshot as a JSON document")
-    tree.set_defaults(call=lambda options: asking.tree(options.pid, options.json))
-    dump = commands.add_parser("dump", help="write what a process has recorded to a file")
-    dump.set_defaults(call=lambda options: asking.dump(options.pid, options.file))
-    metrics = commands.add_parser("metrics", help="print the numbers of a process's loops as OpenMetrics text")
-    metrics.set_defaults(call=lambda options: asking.metrics(options.pid))
-    for parser in (tree, dump, metrics):
-        parser.add_argument("pid", metavar="PID", type=int, help="a process that `yieldloop ps` lists")
-    dump.add_argument("file", metavar="FILE")
 
 
 def _seconds(text: str) -> float:

@@ -44,6 +44,15 @@ class Program:
         with in_directory(self.env), outside.connect(self.pid) as process:
             return process.ask(what)
 
+    def answers(self) -> bool:
+        """True if it can be asked, which is soon after its loop begins to run."""
+        from yieldloop.watch import outside
+
+        try:
+            return bool(self.ask("hello")["loops"])
+        except outside.OutsideError:
+            return False
+
     def line(self) -> str:
         """The next line that the program prints."""
         assert self.process.stdout is not None

@@ -58,7 +58,7 @@ def test_a_process_is_listed_asked_and_gone() -> None:
 def test_a_stuck_loop_answers() -> None:
     with running("-c", STUCK) as program:
         assert program.line() == "up"
-        program.wait_until(lambda: _can_ask(program))
+        program.wait_until(program.answers)
         [block] = program.wait_until(lambda: program.ask("blocks"))
         assert block["label"].endswith("main()")
         assert block["line"] == 3
@@ -144,7 +144,7 @@ def read_answer(client: socket.socket) -> tuple[str, bytes]:
 def test_bad_clients_do_no_harm() -> None:
     with running("-c", SLEEPS) as program, contextlib.ExitStack() as stack:
         program.line()
-        program.wait_until(lambda: _can_ask(program))
+        program.wait_until(program.answers)
         for garbage, text in (
             (b"\xff\xfe\n", "a question is a line like"),
             (b"[1, 2]\n", "a question is a line like"),
@@ -174,14 +174,7 @@ def test_bad_clients_do_no_harm() -> None:
         assert many[-1].recv(1) == b""  # those that are too many are dropped
         for client in (silent, *many):
             client.close()
-        program.wait_until(lambda: _can_ask(program))
-
-
-def _can_ask(program: Any) -> bool:
-    try:
-        return bool(program.ask("hello"))
-    except outside.OutsideError:
-        return False
+        program.wait_until(program.answers)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root, to be two users")
@@ -189,7 +182,7 @@ def test_another_user_gets_nothing(folder: str) -> None:
     os.chmod(folder, 0o755)
     with running("-c", SLEEPS, runtime=folder) as program:
         program.line()
-        program.wait_until(lambda: _can_ask(program))
+        program.wait_until(program.answers)
         text = (
             "import os\nfrom yieldloop.watch import outside\nos.setgid(12345); os.setuid(12345)\n"
             "assert outside.processes() == []\n"
@@ -234,8 +227,9 @@ def test_processes_that_cannot_be_asked_are_explained() -> None:
 def test_a_stopped_process_is_said_to_be_stopped() -> None:
     with running("-c", SLEEPS) as program:
         program.line()
-        program.wait_until(lambda: _can_ask(program))
+        program.wait_until(program.answers)
         program.process.send_signal(signal.SIGSTOP)
+        assert os.WIFSTOPPED(os.waitpid(program.pid, os.WUNTRACED)[1])
         began = time.monotonic()
         with in_directory(program.env):
             with pytest.raises(outside.OutsideError, match=r"does not answer within 0\.2 s: it is stopped"):

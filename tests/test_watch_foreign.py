@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import re
 import threading
 import time
@@ -18,6 +19,7 @@ from tests.programs import running
 from yieldloop.watch import watchdog
 from yieldloop.watch.watcher import watcher
 
+pytestmark = pytest.mark.skipif(os.environ.get("YIELDLOOP_PURE") == "1", reason="the loop is not ours")
 LIMIT = 0.05  # s
 
 

@@ -101,6 +101,14 @@ def trace(browser: Any) -> Iterator[perfetto.TraceProcessor]:
 COMPLAINTS = "select name, value from stats where value != 0 and severity != 'info'"
 
 
+def test_who_awaits_a_task_stands_above_it_in_its_stack() -> None:
+    document = recording(*STORY["loops"][0]["events"])
+    document["loops"][0]["things"]["9"] = {"kind": "task", "label": "task 'child'", "task": 2}
+    lines = dict(line.rsplit(" ", 1) for line in export.collapsed(document).splitlines())
+    assert lines["loop;running;main();child()"] == "3"
+    assert lines["loop;parked;main();task 'child'"] == "2"
+
+
 def test_perfettos_trace_processor_loads_the_trace_without_a_complaint(trace: perfetto.TraceProcessor) -> None:
     trace.load(export.chrome_trace(STORY))
     assert trace.query(COMPLAINTS) == []

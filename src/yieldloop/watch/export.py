@@ -117,22 +117,47 @@ def document_argv(document: dict[str, Any]) -> list[str]:
     return [str(word) for word in document["process"].get("argv") or ["yieldloop"]]
 
 
+class _Chains:
+    """The await chains of one loop's tasks: through the tasks that wait for a task, down to its own frames where they are known."""
+
+    def __init__(self, loop: Loop, snapshot: dict[str, Any] | None) -> None:
+        self.loop = loop
+        self.frames: dict[int, tuple[str, ...]] = {}
+        """What the snapshot knows of each task."""
+        self.awaited_by: dict[int, int] = {}
+        """Who awaits each task: the last that the recording knows, or the snapshot."""
+        for span in loop.tasks:
+            child = loop.thing(span.thing).get("task") if span.state == "parked" else None
+            if child is not None:
+                self.awaited_by[int(child)] = span.subject
+        for task in (task for taken in (snapshot or {"loops": []})["loops"] for task in taken["tasks"]):
+            self.frames[task["id"]] = tuple(f"{link['name']} ({link['file']}:{link['line']})" for link in task["chain"])
+            for child in (task.get("end") or {}).get("tasks", ()):
+                self.awaited_by[child] = task["id"]
+
+    def of(self, span: Span) -> tuple[str, ...]:
+        """Whoever awaits the span's task, outermost first; the task; and what it was parked on."""
+        chain: tuple[str, ...] = (self.loop.coroutine(span.subject),)
+        if span.state == "parked":
+            if span.end == self.loop.end and self.frames.get(span.subject):
+                chain = self.frames[span.subject]  # the snapshot was taken in this very span
+            chain += (str(self.loop.thing(span.thing)["label"]),)
+        seen = {span.subject}
+        parent = self.awaited_by.get(span.subject)
+        while parent is not None and parent not in seen:
+            seen.add(parent)
+            chain = (self.loop.coroutine(parent), *chain)
+            parent = self.awaited_by.get(parent)
+        return chain
+
+
 def _stacks(document: dict[str, Any]) -> Counter[tuple[str, ...]]:
-    """Nanoseconds by await chain: the coroutine, the frames that are known below it, and the state or what was waited for."""
-    chains = {
-        task["id"]: tuple(f"{link['name']} ({link['file']}:{link['line']})" for link in task["chain"])
-        for loop in (document.get("snapshot") or {"loops": []})["loops"]
-        for task in loop["tasks"]
-    }
+    """Nanoseconds by loop, state and await chain."""
     weights: Counter[tuple[str, ...]] = Counter()
     for loop in loops(document):
+        chains = _Chains(loop, document.get("snapshot"))
         for span in loop.tasks:
-            chain: tuple[str, ...] = (loop.coroutine(span.subject),)
-            if span.state == "parked":
-                if span.end == loop.end and chains.get(span.subject):
-                    chain = chains[span.subject]  # the snapshot was taken in this very span: its frames are known
-                chain += (str(loop.thing(span.thing)["label"]),)
-            weights[(loop.document["name"] or "loop", span.state, *chain)] += span.end - span.begin
+            weights[(loop.document["name"] or "loop", span.state, *chains.of(span))] += span.end - span.begin
     return +weights
 
 

@@ -57,7 +57,9 @@ cdef extern from *:
     }
 
     #define yl_born_bare() 0
-    #define yl_borrowed(o) ((o) == Py_None ? NULL : (PyObject *)(o))
+    #define yl_address(o) ((unsigned long long)(size_t)(o) >> 4)
+    #define yl_borrowed(o) ((PyObject *)(o))
+    #define yl_nobody() NULL
 
     /* A new reference to what a borrowing field holds, or to None. */
     static inline PyObject *yl_lent(PyObject *field) {
@@ -99,6 +101,8 @@ cdef extern from *:
     void hide "yl_hide"(object entry) noexcept
     void show "yl_show"(object entry) noexcept
     long long ticks "yl_ticks"() noexcept
+    unsigned long long address "yl_address"(object thing) noexcept
     PyObject *borrowed "yl_borrowed"(object entry) noexcept
+    PyObject *nobody "yl_nobody"() noexcept
     object lent "yl_lent"(PyObject *field)
     int yl_visit(PyObject *entry, visitproc visit, void *arg) noexcept

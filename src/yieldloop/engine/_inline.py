@@ -19,6 +19,7 @@ from typing import Any
 from yieldloop.engine._leaf import call_in_context, check_signals, copy_context, is_callable, monotonic_ns, sole_owner
 
 __all__ = (
+    "address",
     "born_bare",
     "borrowed",
     "call_in_context",
@@ -28,6 +29,7 @@ __all__ = (
     "is_callable",
     "lent",
     "monotonic_ns",
+    "nobody",
     "show",
     "sole_owner",
     "ticks",
@@ -49,9 +51,19 @@ def born_bare() -> bool:
     return True
 
 
+def address(thing: Any) -> int:
+    """A number that no other object has while *thing* lives: its address, of which the low bits are always the same."""
+    return id(thing) >> 4
+
+
 def borrowed(entry: Any) -> Any:
     """*entry* without a reference to it, in C: for a field that is cleared before its owner lets go."""
     return entry
+
+
+def nobody() -> Any:
+    """The empty value of such a field."""
+    return None
 
 
 def lent(field: Any) -> Any:

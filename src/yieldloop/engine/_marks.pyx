@@ -2,12 +2,7 @@
 # somebody asks.
 from yieldloop.engine._inline cimport monotonic_ns, ticks
 
-cdef struct Reading:
-    long long tick
-    long long ns
-
-
-cdef Reading _read_both() noexcept:
+cdef Reading read_both() noexcept:
     """Both clocks at one moment: again, if the processor did something else in between."""
     cdef Reading found
     cdef long long before, after
@@ -22,7 +17,7 @@ cdef Reading _read_both() noexcept:
     return found
 
 
-cdef Reading _first = _read_both()
+cdef Reading _first = read_both()
 cdef long long _numbers = 0
 cdef long long _unnamed = 0
 
@@ -32,7 +27,7 @@ def ticks_now():
 
 
 cpdef long long ticks_to_ns(long long tick) noexcept:
-    cdef Reading now = _read_both()
+    cdef Reading now = read_both()
     if tick >= now.tick or now.tick <= _first.tick:
         return now.ns
     return now.ns - <long long>(<double>(now.tick - tick) * <double>(now.ns - _first.ns) / <double>(now.tick - _first.tick))

@@ -1,9 +1,10 @@
 from yieldloop.engine._contexts cimport Contexts
-from yieldloop.engine cimport _inline
+from yieldloop.engine cimport _inline, _record
 from yieldloop.engine._heap cimport TimerHeap
 from yieldloop.engine._inline cimport PyObject
 from yieldloop.engine._leaf cimport Entry
 from yieldloop.engine._marks cimport ticks_to_ns
+from yieldloop.engine._record cimport Recorder
 from yieldloop.engine._ring cimport ReadyQueue
 from yieldloop.engine.polling cimport Poller
 
@@ -26,6 +27,8 @@ cdef class Core:
     cdef bint _after_due
     cdef ReadyQueue _after
     cdef public object _thread_id
+    cdef Recorder _recorder
+    cdef bint _watched
     cdef PyObject *_running_entry
     cdef long long _iteration
     cdef long long _tick

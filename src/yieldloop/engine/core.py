@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from yieldloop.engine import _inline
+from yieldloop.engine import _inline, _record
 from yieldloop.engine._contexts import Contexts
 from yieldloop.engine._heap import TimerHeap
 from yieldloop.engine._marks import ticks_to_ns
+from yieldloop.engine._record import Recorder
 from yieldloop.engine._ring import ReadyQueue
 from yieldloop.engine.probe import EVENTS
+from yieldloop.engine.recording import new_recorder
 
 logger = logging.getLogger("asyncio")
 LONG_TICKS = 1_000_000  # 64 iterations that take less (a ms at most, whatever the clock) are short
@@ -38,11 +40,13 @@ class Core:
         "_poller",
         "_probe",
         "_ready",
+        "_recorder",  # who notes what happens, or None
         "_running_entry",  # borrowed: the task or handle that runs now, or nothing
         "_stopping",  # True from stop() to the end of the iteration in which it was called
         "_tasks",  # every task that is not done: the strong reference that keeps it
-        "_tick",  # the last look at the clock (`_inline.ticks`)
+        "_tick",  # when what runs now began: a recorder keeps it, else the last look at the clock (`_inline.ticks`)
         "_thread_id",  # of the thread that runs the loop, or None
+        "_watched",  # there is a recorder or a probe
         "_heap",
         "_iteration",  # how many there were
         "_look_in",  # iterations until the next look at the clock, if nothing else looks at it before
@@ -57,6 +61,8 @@ class Core:
         self._tasks: set[Any] = set()
         self._poller = poller
         self._probe: Any = None
+        self._recorder: Recorder | None = None
+        self._watched = False
         self._debug = False
         self._closed = False
         self._stopping = False
@@ -67,11 +73,12 @@ class Core:
         self._after_due = False
         self._after = ReadyQueue()
         self._thread_id: int | None = None
-        self._running_entry: Any = _inline.borrowed(None)
+        self._running_entry: Any = _inline.nobody()
         self._iteration = 0
         self._tick = _inline.ticks()
         self._look_in = 0
         poller.bind(self._ready)
+        self.recorder = new_recorder()
 
     def _look_at_ticks(self) -> None:
         """Bring `_tick` up to date: every iteration while iterations are long, every 64th while they are short."""
@@ -111,7 +118,28 @@ class Core:
             if missing:
                 raise TypeError(f"{probe!r} is no probe: it lacks {', '.join(missing)}; subclass yieldloop.Probe")
         self._probe = probe
+        self._watched = probe is not None or self._recorder is not None
         self._poller.probe = None if probe is None else self
+
+    @property
+    def recorder(self) -> Any:
+        """Who notes what the engine does (a `Recorder`), or None."""
+        return self._recorder
+
+    @recorder.setter
+    def recorder(self, recorder: Any) -> None:
+        if recorder is not None and type(recorder) is not Recorder:
+            raise TypeError(f"loop.recorder is a Recorder or None, not {recorder!r}")
+        self._recorder = recorder
+        self._watched = recorder is not None or self._probe is not None
+        self._poller.recorder = recorder
+
+    def _handed_to_thread(self, function: Any) -> None:
+        """*function* is handed to a thread pool."""
+        if self._recorder is not None:
+            self._recorder.note(_record.THREAD, _record.label_call(function), 0)
+        if self._probe is not None:
+            self.emit("handed_to_thread", function)
 
     def emit(self, event: str, first: Any, second: Any = None) -> None:
         """Tell the probe. One that raises is logged and removed."""

@@ -3,6 +3,8 @@ cimport cython
 from yieldloop.engine._heap cimport DueTimer, TimerHeap
 from yieldloop.engine cimport _inline
 from yieldloop.engine._leaf cimport Entry, leave_current, program_stack
+from yieldloop.engine cimport _record
+from yieldloop.engine._record cimport Recorder
 from yieldloop.engine._ring cimport ReadyQueue
 from yieldloop.engine.core cimport Core
 from yieldloop.engine.futures cimport Future
@@ -48,6 +50,8 @@ cdef class LoopCore(Core):
     @cython.locals(entry=Entry, ready=ReadyQueue)
     cdef int _run_ready_watched(self, Py_ssize_t count) except -1
     @cython.locals(entry=Entry)
+    @cython.locals(recorder=Recorder, task=Task, handle=Handle)
+    cdef int _note_end(self, Entry entry) except -1
     cdef int _run_after(self) except -1
     cdef int _leave(self) except -1
     @cython.locals(store=ReadyQueue)

@@ -17,7 +17,7 @@ from asyncio import base_events as _base_events
 from collections.abc import Iterator
 from typing import Any
 
-from yieldloop.engine import _inline
+from yieldloop.engine import _inline, _record
 from yieldloop.engine._leaf import leave_current, program_stack, skip_globals
 from yieldloop.engine._ring import ReadyQueue
 from yieldloop.engine.core import Core, logger
@@ -81,6 +81,8 @@ class LoopCore(Core):
     def _look_at_clock(self) -> None:
         """Called when a run begins: the loop's class may have been exchanged since."""
         self._look_in = 0
+        if self._recorder is not None:
+            self._tick = self._recorder.note(_record.MARK, 0, 0)
         if self._own_clock and _overrides_time(type(self)):
             self._own_clock = False
 
@@ -341,6 +343,8 @@ class LoopCore(Core):
                 timer._scheduled = False
                 timer._heap = None
                 ready.push(timer)
+                if self._recorder is not None:
+                    self._tick = self._recorder.note(_record.TIMER, _record.label_call(timer._callback), 0)
                 if self._probe is not None:
                     self.emit("timer_fired", timer)
                 timer = timers.pop_due(now)
@@ -362,11 +366,16 @@ class LoopCore(Core):
             if len(self._ready):
                 timeout = 0
             self._tick = _inline.ticks()
+        if self._recorder is not None:
+            self._tick = self._recorder.note(_record.POLL, 0, 0 if timeout < 0 else timeout // 1000 + 1)
         try:
             self._poller.poll(timeout)
         finally:
             self._asleep = False
-            self._tick = _inline.ticks()
+            if self._recorder is None:
+                self._tick = _inline.ticks()
+            else:
+                self._tick = self._recorder.note(_record.POLLED, 0, len(self._ready))
             if self._on_awake is not None:
                 self._tell_awake()
         if self._probe is not None:
@@ -389,7 +398,13 @@ class LoopCore(Core):
                         entry.run()
                         if self._after_due:
                             self._run_after()
-                        self._running_entry = _inline.borrowed(None)  # before the entry is let go
+                            if self._recorder is not None and type(entry) is Task:
+                                self._tick = self._recorder.note(_record.MARK, 0, 0)
+                        self._running_entry = _inline.nobody()  # before the entry is let go
+                        if type(entry) is Task:
+                            continue
+                        if self._recorder is not None:
+                            self._note_end(entry)
                         if type(entry) is Handle or type(entry) is TimerHandle or type(entry) is ThreadsafeHandle:
                             if not _inline.sole_owner(entry):
                                 _inline.show(entry)
@@ -402,9 +417,11 @@ class LoopCore(Core):
                     self._entry_failed(entry, exc)
                     if self._after_due:
                         self._run_after()
-                    self._running_entry = _inline.borrowed(None)
+                    if self._recorder is not None:
+                        self._note_end(entry)
+                    self._running_entry = _inline.nobody()
         finally:
-            self._running_entry = _inline.borrowed(None)
+            self._running_entry = _inline.nobody()
             self._contexts.forget()
             if self._after_due:
                 self._run_after()  # SystemExit and KeyboardInterrupt end the run, but not what was begun
@@ -418,6 +435,7 @@ class LoopCore(Core):
             entry = ready.pop()
             _inline.show(entry)
             is_task = type(entry) is Task
+            failed = False
             began = time.monotonic()
             self._in_entry = True
             if not is_task:
@@ -428,19 +446,35 @@ class LoopCore(Core):
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as exc:
+                failed = True
                 self._entry_failed(entry, exc)
             finally:
                 if self._entered:
                     self._leave()
                 if self._after_due:
                     self._run_after()
-                self._running_entry = _inline.borrowed(None)
+                if self._recorder is not None and (failed or not is_task):
+                    self._note_end(entry)
+                self._running_entry = _inline.nobody()
                 self._in_entry = False
                 self._contexts.forget()
                 if not is_task:
                     self.emit("callback_done", entry)
             if self._debug and time.monotonic() - began >= self.slow_callback_duration:
                 logger.warning("Executing %s took %.3f seconds", _describe(entry), time.monotonic() - began)
+
+    def _note_end(self, entry: Any) -> None:
+        """Record that *entry* is over. A task's step has said so already, unless it ended by an error."""
+        recorder = self._recorder
+        if type(entry) is Task:
+            task = entry
+            self._tick = recorder.note(_record.MARK if task.done() else _record.OVER, task._number, 0)
+        elif type(entry) is Handle or type(entry) is TimerHandle or type(entry) is ThreadsafeHandle:
+            handle = entry
+            if not handle._cancelled:
+                self._tick = recorder.note(_record.CALLBACK, _record.label_call(handle._callback), 0)
+        else:
+            self._tick = recorder.note(_record.CALLBACK, _record.label_call(entry), 0)
 
     def _run_after(self) -> None:
         """What was put off to the end of the entry that has just run (`Core._call_after`)."""

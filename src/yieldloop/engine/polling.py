@@ -15,15 +15,17 @@ class Poller:
     """Waits for the outside world on behalf of one loop.
 
     ``interest`` counts what is armed, the poller's own wake-up not included: while it is 0 and something is ready, the iteration
-    does not ask the kernel at all. ``probe`` is the loop's probe, or None; the poller emits ``fd_ready`` to it.
+    does not ask the kernel at all. ``probe`` is the loop (if it has a probe, else None), ``recorder`` the
+    loop's recorder or None; the poller tells both what it finds.
     """
 
-    __slots__ = ("_ready", "interest", "probe")
+    __slots__ = ("_ready", "interest", "probe", "recorder")
 
     def __init__(self) -> None:
         self._ready: Any = None
         self.interest = 0
         self.probe: Any = None
+        self.recorder: Any = None
 
     def bind(self, ready: ReadyQueue) -> None:
         """Push what becomes ready into *ready* from now on. Called once, by the loop."""

@@ -14,6 +14,8 @@ from yieldloop.engine._leaf cimport (
     swap_current,
 )
 from yieldloop.engine._marks cimport next_number, next_unnamed, ticks_to_ns
+from yieldloop.engine cimport _record
+from yieldloop.engine._record cimport Recorder
 from yieldloop.engine.core cimport Core
 from yieldloop.engine.futures cimport Future, Waiter, isfuture
 
@@ -59,6 +61,16 @@ cdef class Task(Future):
     cdef int _park_on(self, Future future) except -1
     @cython.locals(core=Core)
     cdef int _finish(self, Outcome outcome) except -1
+    @cython.locals(recorder=Recorder)
+    cdef int _tell_created(self, Core core) except -1
+    cdef long long _facts(self) except -1
+    cdef int _tell_stepped(self, Core core) except -1
+    @cython.locals(recorder=Recorder, other=Task)
+    cdef int _tell_woken(self, Core core, object by) except -1
+    @cython.locals(other=Task, core=Core)
+    cdef int _note_parked(self, object on) except -1
+    @cython.locals(recorder=Recorder)
+    cdef int _tell_done(self, Core core) except -1
     cdef int _refuse(self, str text) except -1
 
 

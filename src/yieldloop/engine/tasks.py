@@ -36,7 +36,7 @@ from contextvars import Context
 from traceback import FrameSummary, StackSummary
 from typing import Any
 
-from yieldloop.engine import _inline
+from yieldloop.engine import _inline, _record
 from yieldloop.engine._contexts import Contexts
 from yieldloop.engine._leaf import (
     Outcome,
@@ -144,14 +144,30 @@ class Task(Future):
             raise TypeError(f"a coroutine was expected, got {coro!r}{_why_no_coroutine(coro)}")
         if self._core is not None:
             self._core._tasks.add(self)
-            if self._core._probe is not None:
-                self._core.emit("task_created", self)
+            if self._core._watched:
+                self._tell_created(self._core)
         else:
             _stock._register_task(self)  # type: ignore[arg-type]
         if eager_start and loop.is_running():
             self._start_now()
         else:
             self._make_ready(None)
+
+    def _tell_created(self, core: Any) -> None:
+        recorder = core._recorder
+        if recorder is not None:
+            if self._given_name is None:
+                recorder.note_offset(self._number - self._unnamed)
+            self._made = recorder.note(_record.CREATED, self._number, self._facts())
+            self._changed = self._made
+            if self._given_name is not None:
+                recorder.note_name(self._number, self._given_name)
+        if core._probe is not None:
+            core.emit("task_created", self)
+
+    def _facts(self) -> int:
+        """The labels of what it runs and of where it was created, in one number."""
+        return _record.label_coro(self._coro) | _record.label_site(self._site_code, self._site_lasti) << 21
 
     def _mark_site(self) -> None:
         """It is created where the program stands now."""
@@ -191,6 +207,8 @@ class Task(Future):
     def set_name(self, value: Any) -> None:
         """Name the task ``str(value)``."""
         self._given_name = str(value)
+        if self._core is not None and self._core._recorder is not None:
+            self._core._recorder.note_name(self._number, self._given_name)
 
     @property
     def _name(self) -> str:
@@ -198,7 +216,7 @@ class Task(Future):
 
     @_name.setter
     def _name(self, value: Any) -> None:
-        self._given_name = str(value)
+        self.set_name(value)
 
     def get_stack(self, *, limit: int | None = None) -> Any:
         """The frames of the coroutine: where it is parked, or the traceback's if it failed, at most *limit* of them."""
@@ -323,13 +341,20 @@ class Task(Future):
         """The first step, taken by whoever creates the task."""
         previous = swap_current(self._loop, self)
         try:
-            if self._core is not None and self._core._probe is not None:
-                self._core.emit("task_stepped", self)
+            if self._core is not None and self._core._watched:
+                self._tell_stepped(self._core)
             self._step_inside()
         finally:
             swap_current(self._loop, previous)
         if self._state is not PENDING:
             self._coro = None
+
+    def _tell_stepped(self, core: Any) -> None:
+        """A step within another entry's turn begins. (One in its own turn began where the entry before it ended.)"""
+        if core._recorder is not None:
+            core._recorder.note(_record.STEPPED, self._number, 0)
+        if core._probe is not None:
+            core.emit("task_stepped", self)
 
     def step(self) -> None:
         """Resume the coroutine once. Runs inside the task's context, as the current task."""
@@ -372,8 +397,11 @@ class Task(Future):
 
     def wakeup(self, future: Any) -> None:
         """The wake-up as a done-callback, for futures that are not ours."""
-        if self._core is not None and self._core._probe is not None:
-            self._core.emit("task_woken", self, future)
+        core = self._core
+        if core is not None and core._watched:
+            self._tell_woken(core, future)
+            if core._recorder is not None:
+                core._recorder.note(_record.STEPPED, self._number, 0)
         previous = swap_current(self._loop, self)
         try:
             self.step()
@@ -394,8 +422,19 @@ class Task(Future):
             return
         self._changed = core._tick
         core._ready.push(self)
+        if core._watched:
+            self._tell_woken(core, future)
+
+    def _tell_woken(self, core: Any, by: Any) -> None:
+        recorder = core._recorder
+        if recorder is not None:
+            if type(by) is Task:
+                other = by
+                self._changed = recorder.note(_record.WOKEN_TASK, self._number, other._number)
+            else:
+                self._changed = recorder.note(_record.WOKEN, self._number, _inline.address(by))
         if core._probe is not None:
-            core.emit("task_woken", self, future)
+            core.emit("task_woken", self, by)
 
     def _park(self, yielded: Any) -> None:
         """The coroutine yielded: find out what it waits for."""
@@ -404,8 +443,12 @@ class Task(Future):
             self._park_on(yielded)
         elif yielded is None:
             self._make_ready(None)  # a bare yield: only the turn is given up
-            if core is not None and core._probe is not None:
-                core.emit("task_parked", self, None)
+            if core is not None and core._watched:
+                if core._recorder is not None:
+                    core._tick = core._recorder.note(_record.TURN, self._number, 0)
+                    self._changed = core._tick
+                if core._probe is not None:
+                    core.emit("task_parked", self, None)
         else:
             self._park_on_foreign(yielded)
 
@@ -419,7 +462,7 @@ class Task(Future):
         else:
             future._asyncio_future_blocking = False
             self._fut_waiter = future
-            self._changed = self._core._tick if self._core is not None else _inline.ticks()
+            self._note_parked(future)
             future.add_waiter(self)
             if self._must_cancel and future.cancel(msg=self._cancel_message):
                 self._must_cancel = False
@@ -441,18 +484,34 @@ class Task(Future):
             self._refuse(f"Task cannot await on itself: {self!r}")
         else:
             yielded._asyncio_future_blocking = False
+            self._note_parked(yielded)
             yielded.add_done_callback(self.wakeup, context=self.get_context())
             self._fut_waiter = yielded
-            self._changed = self._core._tick if self._core is not None else _inline.ticks()
             if self._must_cancel and yielded.cancel(msg=self._cancel_message):
                 self._must_cancel = False
             if self._core is not None and self._core._probe is not None:
                 self._core.emit("task_parked", self, yielded)
 
+    def _note_parked(self, on: Any) -> None:
+        core = self._core
+        if core is None:
+            self._changed = _inline.ticks()
+        elif core._recorder is None:
+            self._changed = core._tick
+        else:
+            if type(on) is Task:
+                other = on
+                core._tick = core._recorder.note(_record.PARKED_TASK, self._number, other._number)
+            else:
+                core._tick = core._recorder.note(_record.PARKED, self._number, _inline.address(on))
+            self._changed = core._tick
+
     def _refuse(self, text: str) -> None:
         """Answer a bad yield in the coroutine, at its next step, where the traceback shows the line."""
         self._next_error = RuntimeError(text)
         self._make_ready(None)
+        if self._core is not None and self._core._recorder is not None:
+            self._core._tick = self._core._recorder.note(_record.OVER, self._number, 0)
 
     def _finish(self, outcome: Any) -> None:
         error = outcome.error
@@ -475,15 +534,31 @@ class Task(Future):
             self._settle(FINISHED)
             self._log_tb = True
         core = self._core
-        self._changed = core._tick if core is not None else _inline.ticks()
         if core is not None:
+            self._changed = core._tick
             core._tasks.discard(self)
-            if core._probe is not None:
-                core.emit("task_done", self)
+            if core._watched:
+                self._tell_done(core)
         else:
             _stock._unregister_task(self)  # type: ignore[arg-type]
         if error is not None and isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise error
+
+    def _tell_done(self, core: Any) -> None:
+        recorder = core._recorder
+        if recorder is not None:
+            if self._made < recorder.oldest:  # its creation is forgotten: say again what was said there
+                recorder.note(_record.FACTS, self._number, self._facts())
+                recorder.note(_record.MADE, self._number, ticks_to_ns(self._made) >> 10)
+                if self._given_name is None:
+                    recorder.note(_record.UNNAMED, self._number, self._unnamed)
+                else:
+                    recorder.note_name(self._number, self._given_name)
+            how = 2 if self._state is CANCELLED else 0 if self._exception is None else 1
+            core._tick = recorder.note(_record.DONE, self._number, how)
+            self._changed = core._tick
+        if core._probe is not None:
+            core.emit("task_done", self)
 
     def fail(self, error: BaseException) -> None:
         """End with *error*, which came from the machinery around the step (a context that cannot be entered)."""

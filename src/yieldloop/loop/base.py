@@ -339,8 +339,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
             self._check_callback_for_thread(func)
         if executor is None:
             executor = self._executor()
-        if self.probe is not None:
-            self.emit("handed_to_thread", func)
+        self._handed_to_thread(func)
         if type(executor) is self._own_pool:
             return executor.start(self, func, args)
         return self._wrap(executor.submit(func, *args))

@@ -105,8 +105,7 @@ class ResolverMixin(FdMixin):
             from yieldloop.loop.pool import Pool
 
             self._lookup_pool = Pool(LOOKUPS, "yieldloop-names")
-        if self.probe is not None:
-            self.emit("handed_to_thread", function)
+        self._handed_to_thread(function)
         return self._lookup_pool.start(self, function, args)
 
     def _end_lookups(self) -> None:

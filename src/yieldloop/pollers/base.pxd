@@ -1,6 +1,7 @@
 cimport cython
 
 from yieldloop.engine._leaf cimport Entry
+from yieldloop.engine cimport _record
 from yieldloop.engine.polling cimport Poller
 from yieldloop.pollers.wakeup cimport Wakeup
 

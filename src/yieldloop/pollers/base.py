@@ -32,6 +32,7 @@ import errno
 import os
 from typing import Any
 
+from yieldloop.engine import _record
 from yieldloop.engine._ring import ReadyQueue
 from yieldloop.engine.polling import Poller
 from yieldloop.pollers.sides import BORROWED, READ, WRITE
@@ -271,6 +272,8 @@ class FdPoller(Poller):
         known = hits != 0 or self._kernel[fd] != 0
         if mask & ~hits & self._kernel[fd]:
             self._retract(fd)  # a side that rests: from now on the kernel is silent about it
+        if hits and self.recorder is not None:
+            self.recorder.note(_record.FD, fd, hits)
         if hits and self.probe is not None:
             self.probe.emit("fd_ready", fd, hits)  # last: a probe may do anything, even close us
         return known

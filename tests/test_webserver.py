@@ -91,7 +91,7 @@ def test_the_page_is_served_to_who_knows_the_token(address: Any) -> None:
     assert headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", ["/", "/snapshot", "/recording", "/?token=", "/snapshot?token=wrong", "/nothing", "/?token=%E9"])
+@pytest.mark.parametrize("path", ["/", "/snapshot", "/recording", "/?token=", "/blocks?token=wrong", "/nothing", "/?token=%E9"])
 def test_without_the_token_nothing_is_told(address: Any, path: str) -> None:
     status, _, body = ask(address, path)
     assert status == 403

@@ -1,5 +1,5 @@
 // The page that is served: asks its own server for snapshots often and for the recording now and then, while it is looked at.
-import type { RecordingDocument, SnapshotDocument } from "./documents";
+import type { Block, RecordingDocument, SnapshotDocument } from "./documents";
 import { live, payload } from "./state";
 
 const SNAPSHOT_EVERY = 2_000; // milliseconds
@@ -19,11 +19,12 @@ export async function follow(): Promise<void> {
       try {
         const due = performance.now() - recorded >= RECORDING_EVERY;
         const snapshot = await ask<SnapshotDocument>("snapshot");
+        const blocks = await ask<Block[]>("blocks");
         const recording = due ? await ask<RecordingDocument>("recording") : payload.value?.recording;
         if (snapshot === undefined) throw new Error("The process does not answer");
         if (due) recorded = performance.now();
         const argv = (recording ?? snapshot)?.process.argv ?? [];
-        payload.value = { kind: "recording", title: argv.join(" "), snapshot, recording };
+        payload.value = { kind: "recording", title: argv.join(" "), snapshot, recording, blocks };
       } catch {
         live.value = "ended";
         return;

@@ -1,13 +1,14 @@
 // How the data gets into the page. A file carries it: JSON, gzipped, base64, in the script element "payload". A page that is
 // served live finds the word "live" there and asks its own server.
 import type { WalkDocument } from "./walk";
-import type { RecordingDocument, SnapshotDocument } from "./documents";
+import type { Block, RecordingDocument, SnapshotDocument } from "./documents";
 
 export interface Payload {
   kind: "recording" | "walks";
   title: string;
   recording?: RecordingDocument;
   snapshot?: SnapshotDocument;
+  blocks?: Block[];
   walks?: WalkDocument[];
 }
 

@@ -41,7 +41,7 @@ const busiest = (): number | undefined =>
 export const loop = computed<LoopModel | undefined>(() => loops.value.find(({ id }) => id === wanted.value));
 export const snapshot = computed<SnapshotLoop | undefined>(() => snapshots.value.find(({ id }) => id === wanted.value));
 export const blocks = computed<Block[]>(() =>
-  (payload.value?.recording?.blocks ?? []).filter((block) => block.loop === wanted.value),
+  (payload.value?.blocks ?? payload.value?.recording?.blocks ?? []).filter((block) => block.loop === wanted.value),
 );
 
 export interface TaskRow {

@@ -63,10 +63,12 @@ def hello(watcher: Any) -> dict[str, Any]:
 
 def loop_now(watched: Any) -> dict[str, Any]:
     """What one running loop does and holds, as counts."""
+    from yieldloop.watch.snapshot import loop_number
+
     loop = watched.loop
     entry, since, iteration = loop._doing()
     return {
-        "id": id(watched.target),
+        "id": loop_number(watched.target),
         "name": type(watched.target).__name__,
         "thread": watched.thread_name,
         "doing": "waits" if entry is None else watchdog.label_of(entry),

@@ -49,7 +49,7 @@ class Block:
     """One place that held a loop."""
 
     kind: str  # "step" (of a task, or a callback), "iteration" (longer than its budget) or "spin"
-    loop: int  # id of the loop
+    loop: int  # the loop's number, as snapshots have it
     began_ns: int  # the last time, by time.monotonic_ns
     ns: int  # how long that time; if it goes on, so far
     task: int | None  # the task's number
@@ -280,7 +280,10 @@ class Watched:
         stack = stack or standing_at(entry)
         site = stacks.site_in(stack) or {"file": "(no Python frame)", "line": 0}
         number = getattr(entry, "_number", None)
-        return table.add(Block(kind, id(self.loop), began, now - began, number, label, site["file"], site["line"], stack))
+        from yieldloop.watch.snapshot import loop_number  # here, because most processes never need it
+
+        loop = loop_number(self.target)
+        return table.add(Block(kind, loop, began, now - began, number, label, site["file"], site["line"], stack))
 
     def ended(self) -> None:
         """The loop has stopped running."""

@@ -30,7 +30,7 @@ Ask = Callable[[str], bytes]
 It raises OutsideError or OSError when the process has no answer; the page is told why.
 """
 
-DOCUMENTS = ("snapshot", "recording")
+DOCUMENTS = ("snapshot", "recording", "blocks")
 
 _HEADERS = {
     "Cache-Control": "no-store",

@@ -19,7 +19,7 @@ import yieldloop
 from tests.browser import browser
 from tests.test_guide import CHAPTERS
 from yieldloop.learn import printing
-from yieldloop.learn.chapters import chapters, find
+from yieldloop.learn.chapters import chapters, find, walk_through
 from yieldloop.learn.walk import LearnError, record
 
 __all__ = ["browser"]
@@ -57,12 +57,20 @@ def write(tmp_path: Path) -> Any:
     return write
 
 
+@pytest.fixture(scope="module")
+def delegation(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The walk of `DELEGATION`."""
+    path = tmp_path_factory.mktemp("delegation") / "own.py"
+    path.write_text(DELEGATION, encoding="utf-8")
+    return record(path)
+
+
 def short(step: dict[str, Any]) -> tuple[str, int, str]:
     return step["event"], step["line"], " ".join(frame["name"] for frame in step["stack"])
 
 
-def test_the_walk_of_a_small_file_is_exact(write: Any) -> None:
-    walk = record(write(DELEGATION))
+def test_the_walk_of_a_small_file_is_exact(delegation: Any) -> None:
+    walk = delegation
     assert walk["sources"] == {"own.py": DELEGATION.splitlines()}
     assert [short(step) for step in walk["steps"]] == [
         ("line", 11, "<module>"),
@@ -90,8 +98,8 @@ def test_the_walk_of_a_small_file_is_exact(write: Any) -> None:
     assert [step["output"] for step in walk["steps"] if step["output"]] == ["a 5\n", "over\n"]
 
 
-def test_a_generator_is_shown_with_its_state_and_who_holds_it(write: Any) -> None:
-    steps = record(write(DELEGATION))["steps"]
+def test_a_generator_is_shown_with_its_state_and_who_holds_it(delegation: Any) -> None:
+    steps = delegation["steps"]
     assert steps[0]["generators"] == []
     assert steps[1]["generators"] == [
         {
@@ -115,8 +123,8 @@ def test_a_generator_is_shown_with_its_state_and_who_holds_it(write: Any) -> Non
     assert steps[-1]["generators"] == []
 
 
-def test_variables_of_a_frame_are_shown(write: Any) -> None:
-    steps = record(write(DELEGATION))["steps"]
+def test_variables_of_a_frame_are_shown(delegation: Any) -> None:
+    steps = delegation["steps"]
     assert steps[12]["stack"][-1]["locals"] == [["got", "5"]]
     assert steps[14]["stack"][-1]["locals"] == [["name", "'a'"], ["result", "5"]]
 
@@ -262,10 +270,10 @@ def test_looking_changes_nothing(write: Any) -> None:
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_each_chapter_can_be_walked_through_and_prints_what_it_prints(chapter: str) -> None:
-    path = find(chapter, "en").path
-    walk = record(path, into=(str(path.parent),))
+    found = find(chapter, "en")
+    (walk,) = walk_through(found, ("en",), steps=1200)
     output = "".join(step["output"] for step in walk["steps"])
-    expected = (path.parent / "output" / f"{chapter}.txt").read_text(encoding="utf-8")
+    expected = (found.path.parent / "output" / f"{chapter}.txt").read_text(encoding="utf-8")
     assert expected.startswith(output) if walk["steps"][-1]["event"] == "limit" else output == expected
 
 
@@ -290,11 +298,11 @@ def test_the_list_speaks_the_language_of_the_locale() -> None:
     assert learn("--lang", "zh", LC_ALL="C").stdout.startswith("指南的各章：\n")
 
 
-def test_a_walk_is_printed_as_text(write: Any) -> None:
+def test_a_walk_is_printed_as_text(write: Any, delegation: Any) -> None:
     path = write(DELEGATION)
     printed = learn("--print", "--lang", "en", str(path))
     assert printed.returncode == 0
-    assert printed.stdout == "\n".join(printing.lines(record(path))) + "\n"
+    assert printed.stdout == "\n".join(printing.lines(delegation)) + "\n"
     assert "   inner #1: suspended :2; held by yield from / await of outer #1\n" in printed.stdout
 
 
@@ -307,9 +315,9 @@ def test_a_wrong_word_is_answered_by_the_next_step() -> None:
 # --- the terminal ------------------------------------------------------------------------------------------------------
 
 
-def test_the_screen_goes_forward_and_back(write: Any) -> None:
+def test_the_screen_goes_forward_and_back(delegation: Any) -> None:
     screen = pytest.importorskip("yieldloop.learn.screen")
-    walk = record(write(DELEGATION))
+    walk = delegation
 
     async def main() -> None:
         app = screen.Stepper(walk)

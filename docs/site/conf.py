@@ -8,9 +8,8 @@ from pathlib import Path
 
 from sphinx.search.zh import SearchChinese
 
-from yieldloop.learn.chapters import GUIDE, chapters
-from yieldloop.learn.walk import record_all
-from yieldloop.watch.page import render
+from yieldloop.learn.chapters import chapters, walk_through
+from yieldloop.learn.web import page
 
 CHINESE = tags.has("zh")  # noqa: F821 (Sphinx puts `tags` here)
 
@@ -80,13 +79,8 @@ def write_walks(app, exception):
     folder = Path(app.outdir, "walks")
     folder.mkdir(exist_ok=True)
     languages = ("zh", "en") if CHINESE else ("en", "zh")
-    titles = {language: {chapter.path: f"{chapter.number}. {chapter.title}" for chapter in chapters(language)} for language in languages}
-    for path in titles["en"]:
-        walks = record_all(path, languages=languages, into=(str(GUIDE.resolve()),))
-        for walk in walks:
-            walk["title"] = titles[walk["language"]][path]
-        page = render({"kind": "walks", "title": walks[0]["title"], "walks": walks})
-        Path(folder, f"{path.stem}.html").write_text(page, encoding="utf-8")
+    for chapter in chapters(languages[0]):
+        Path(folder, f"{chapter.path.stem}.html").write_text(page(walk_through(chapter, languages)), encoding="utf-8")
 
 
 def setup(app):

@@ -6,6 +6,7 @@ import { follow } from "./live";
 import { isLive, unpack } from "./payload";
 import { payload } from "./state";
 import { mountStepper } from "./stepper";
+import { unpackWalk } from "./walk";
 import type { WalkDocument } from "./walk";
 import { language } from "./words";
 import "./style.css";
@@ -39,9 +40,8 @@ if (isLive(text)) {
   document.title = data.title;
   if (data.walks?.length) {
     language.value = data.walks[0]!.language;
-    render(<Walks walks={data.walks} />, app);
-  }
-  else {
+    render(<Walks walks={data.walks.map(unpackWalk)} />, app);
+  } else {
     payload.value = data;
     render(<App />, app);
   }

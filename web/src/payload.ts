@@ -1,6 +1,6 @@
 // How the data gets into the page. A file carries it: JSON, gzipped, base64, in the script element "payload". A page that is
 // served live finds the word "live" there and asks its own server.
-import type { WalkDocument } from "./walk";
+import type { PackedWalk } from "./walk";
 import type { Block, RecordingDocument, SnapshotDocument } from "./documents";
 
 export interface Payload {
@@ -9,7 +9,7 @@ export interface Payload {
   recording?: RecordingDocument;
   snapshot?: SnapshotDocument;
   blocks?: Block[];
-  walks?: WalkDocument[];
+  walks?: PackedWalk[];
 }
 
 export const isLive = (text: string): boolean => text === "live";

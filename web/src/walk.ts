@@ -39,6 +39,16 @@ export interface WalkSteps {
   at(index: number): WalkStep | undefined;
 }
 
+/** A step as it travels: each frame and each generator is the number of a part. */
+type PackedStep = Omit<WalkStep, "stack" | "generators"> & { stack: number[]; generators: number[] };
+
+export type PackedWalk = Omit<WalkDocument, "steps"> & { parts: (WalkFrame | WalkGenerator)[]; steps: PackedStep[] };
+
+export function unpackWalk({ parts, steps, ...walk }: PackedWalk): WalkDocument {
+  const named = (numbers: number[]): any[] => numbers.map((number) => parts[number]);
+  return { ...walk, steps: steps.map((step) => ({ ...step, stack: named(step.stack), generators: named(step.generators) })) };
+}
+
 export interface WalkDocument {
   format: 1;
   title: string;

@@ -1,18 +1,18 @@
 """The guide's chapters: where they are, what they are called, and which one a reader means.
 
 What lives here: finding files of the guide, which lies in the package (in a checkout as a link to the folder beside ``src``).
-What may not: running them.
+What may not: how a run is recorded.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from yieldloop.learn.walk import LearnError
+from yieldloop.learn.walk import MOST_STEPS, LearnError, record_all
 
-__all__ = ["GUIDE", "Chapter", "chapters", "find"]
+__all__ = ["Chapter", "chapters", "find", "walk_through"]
 
 GUIDE = Path(__file__).resolve().parents[1] / "guide"
 
@@ -63,3 +63,17 @@ def find(word: str, language: str) -> Chapter:
     raise LearnError(
         f"{word!r} is no chapter and no file; the chapters are {known[0].number} to {last}, `yieldloop learn` lists them"
     )
+
+
+def walk_through(
+    chapter: Chapter, languages: tuple[str, ...], into: tuple[str, ...] = (), steps: int = MOST_STEPS
+) -> list[dict[str, Any]]:
+    """Record the walk of *chapter* in each of *languages*; for the rest see `record_all`. Later chapters build on the files of earlier
+    ones, so a chapter is walked through with the other files of the guide.
+    """
+    walks = record_all(
+        chapter.path, languages=languages, into=(*([str(chapter.path.parent)] if chapter.number else []), *into), steps=steps
+    )
+    for walk in walks if chapter.number else ():
+        walk["title"] = f"{chapter.number}. {_title(chapter.path, walk['language'])}"
+    return walks

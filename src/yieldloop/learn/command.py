@@ -12,9 +12,9 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
-from yieldloop.learn.chapters import GUIDE, chapters, find
+from yieldloop.learn.chapters import chapters, find, walk_through
 from yieldloop.learn.printing import lines
-from yieldloop.learn.walk import MOST_STEPS, LearnError, record_all
+from yieldloop.learn.walk import MOST_STEPS, LearnError
 from yieldloop.learn.words import LANGUAGES, language_of_the_user, say
 
 __all__ = ["run"]
@@ -28,12 +28,9 @@ def run(options: argparse.Namespace) -> int:
             _list(language)
             return 0
         chapter = find(options.what, language)
-        into = [str(GUIDE.resolve())] if chapter.number else []  # later chapters build on the files of earlier ones
         in_browser = options.web or options.output is not None
         languages = (language, *(other for other in LANGUAGES if other != language)) if in_browser else (language,)
-        walks = record_all(chapter.path, languages=languages, into=(*into, *options.into), steps=options.steps or MOST_STEPS)
-        for walk in walks if chapter.number else ():
-            walk["title"] = f"{chapter.number}. {find(options.what, walk['language']).title}"
+        walks = walk_through(chapter, languages, tuple(options.into), options.steps or MOST_STEPS)
         if in_browser:
             _open_page(walks, options.output and Path(options.output))
         elif options.print or not sys.stdout.isatty():
@@ -55,12 +52,12 @@ def _list(language: str) -> None:
 
 def _open_page(walks: list[dict[str, Any]], output: Path | None) -> None:
     """Write the page with the walk in each language, the reader's first, and open it unless its place is given."""
-    from yieldloop.watch.page import render
+    from yieldloop.learn.web import page
 
     path = output
     if path is None:
         path = Path(tempfile.mkdtemp(prefix="yieldloop-learn-")) / "walk.html"
-    path.write_text(render({"kind": "walks", "title": walks[0]["title"], "walks": walks}), encoding="utf-8")
+    path.write_text(page(walks), encoding="utf-8")
     print(say(walks[0]["language"], "page written", path=path))
     if output is None:
         webbrowser.open(path.resolve().as_uri())

@@ -111,7 +111,7 @@ class Names:
         if kind in (int, float):
             return "⟨time⟩" if _is_clock(obj) else repr(obj)
         if kind in (str, bytes, bool, complex, type(None), type(...), type(NotImplemented)):
-            text = repr(obj)
+            text = repr(obj[:LONG] if kind in (str, bytes) else obj)
             return text if len(text) <= LONG else f"{text[: LONG - 1]}…"
         if kind in _BRACKETS:
             left, right = _BRACKETS[kind]

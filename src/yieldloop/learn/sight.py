@@ -40,6 +40,7 @@ _SKIPPED = (
     bytes,
     int,
 )
+_ATOMS = frozenset({int, float, complex, bool, str, bytes, bytearray, type(None), type, types.ModuleType, range})
 _SNAPSHOTS = sys.version_info < (3, 13)  # f_locals is a copy that the frame keeps (until PEP 667)
 
 
@@ -220,7 +221,7 @@ class _Look:
         self._on_stack = {id(frame) for frame in frames}
         for space in spaces:
             for name, value in list(space.items()):
-                if not (name.startswith("__") and name.endswith("__")):
+                if type(value) not in _ATOMS and not (name.startswith("__") and name.endswith("__")):
                     self._edge(value, name, "global", name=name)
         for frame in frames:
             if frame.f_code.co_flags & inspect.CO_OPTIMIZED:  # a module's variables are its globals
@@ -241,7 +242,7 @@ class _Look:
 
     def _variables(self, owner: str, variables: Mapping[str, Any]) -> None:
         for name, value in variables.items():
-            if name != ".0":  # a comprehension's argument: its creator shows it
+            if type(value) not in _ATOMS and name != ".0":  # a comprehension's argument: its creator shows it
                 self._edge(value, name, "variable", owner=owner, name=name)
 
     def _edge(self, target: Any, path: str, key: str, **words: str) -> None:
@@ -283,11 +284,15 @@ class _Look:
         """Follow what *obj* refers to; *path* is how a reader would write it."""
         if isinstance(obj, list | tuple | deque):
             for index, item in enumerate(obj):
-                self._edge(item, f"{path}[{index}]", "item", owner=f"{path}[{index}]")
+                if type(item) not in _ATOMS:
+                    self._edge(item, f"{path}[{index}]", "item", owner=f"{path}[{index}]")
         elif isinstance(obj, dict):
             for key, value in list(obj.items()):
-                self._edge(value, f"{path}[{self._names.value(key, 0)}]", "item", owner=f"{path}[{self._names.value(key, 0)}]")
-                self._edge(key, path, "inside", owner=path)
+                if type(value) not in _ATOMS:
+                    place = f"{path}[{self._names.value(key, 0)}]"
+                    self._edge(value, place, "item", owner=place)
+                if type(key) not in _ATOMS:
+                    self._edge(key, path, "inside", owner=path)
         elif isinstance(obj, set | frozenset):
             for item in sorted(obj, key=id):
                 self._edge(item, path, "inside", owner=path)
@@ -313,7 +318,8 @@ class _Look:
         found = False
         for name, value in attributes(obj):
             found = True
-            self._edge(value, f"{owner}.{name}", "attribute", owner=owner, name=name)
+            if type(value) not in _ATOMS:
+                self._edge(value, f"{owner}.{name}", "attribute", owner=owner, name=name)
         module = type(obj).__module__
         if module.startswith("yieldloop.pollers") and hasattr(type(obj), "fds"):
             self._pollers.setdefault(id(obj), obj)
@@ -394,21 +400,38 @@ def _deadline(slot: Any) -> float:
     return number if isinstance(number, int | float) else 0.0
 
 
+_slots: weakref.WeakKeyDictionary[type, tuple[tuple[str, types.MemberDescriptorType], ...]] = weakref.WeakKeyDictionary()
+
+
+def _slots_of(kind: type) -> tuple[tuple[str, types.MemberDescriptorType], ...]:
+    try:
+        return _slots[kind]
+    except KeyError:
+        members = [(name, member) for cls in kind.__mro__ for name, member in cls.__dict__.items()]
+        found = tuple(
+            (name, member)
+            for name, member in members
+            if isinstance(member, types.MemberDescriptorType)
+            and hasattr(member.__objclass__, "__slots__")
+            and name != "__weakref__"
+        )
+        _slots[kind] = found
+        return found
+
+
+_WITHOUT = (*_SKIPPED, types.FunctionType, list, tuple, dict, set, deque)
+
+
 def attributes(obj: Any) -> Iterator[tuple[str, Any]]:
     """The instance attributes of *obj*, in its dictionary and in its slots, read without calling the program's code."""
-    if is_generator(obj) or isinstance(obj, (*_SKIPPED, types.FunctionType, list, tuple, dict, set, deque)):
+    if isinstance(obj, _WITHOUT) or is_generator(obj):
         return
     try:
         yield from list(object.__getattribute__(obj, "__dict__").items())
     except AttributeError:
         pass
-    for cls in type(obj).__mro__:
-        slots = cls.__dict__.get("__slots__", ())
-        for slot in (slots,) if isinstance(slots, str) else slots:
-            name = f"_{cls.__name__.lstrip('_')}{slot}" if slot.startswith("__") and not slot.endswith("__") else slot
-            member = cls.__dict__.get(name)
-            if isinstance(member, types.MemberDescriptorType) and name != "__weakref__":
-                try:
-                    yield name, member.__get__(obj)
-                except AttributeError:  # not set
-                    pass
+    for name, member in _slots_of(type(obj)):
+        try:
+            yield name, member.__get__(obj)
+        except AttributeError:  # not set
+            pass

@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 
 from yieldloop.learn.names import Names, function_name
 from yieldloop.learn.sight import RESUMABLE, Sight, frame_of, hide_snapshot, locals_of, stands_at_its_beginning
+from yieldloop.learn.walk import pack
 from yieldloop.learn.words import LANGUAGES, Phrase, render
 
 _RETURNS = frozenset({"RETURN_VALUE", "RETURN_CONST"})
@@ -322,7 +323,8 @@ class Tracer:
         elif steps:
             end |= {"stack": last["stack"], "generators": last["generators"]}
         end["output"] = self._names.without_addresses(self._output.take())
-        document = {"sources": self._sources, "steps": {language: render([*steps, end], language) for language in self._languages}}
+        steps.append(end)
+        document = {"sources": self._sources, "steps": {language: pack(render(steps, language)) for language in self._languages}}
         with open(self._document_out, "w", encoding="utf-8") as out:
             json.dump(document, out, ensure_ascii=False)
         os._exit(0)

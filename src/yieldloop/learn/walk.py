@@ -27,12 +27,35 @@ import sys
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MOST_STEPS", "SECONDS", "LearnError", "record", "record_all"]
+__all__ = ["MOST_STEPS", "SECONDS", "LearnError", "pack", "record", "record_all"]
 
-MOST_STEPS = 3000
-"""Steps after which a walk stops: more than a chapter takes, and the page still opens at once."""
+MOST_STEPS = 5000
+"""Steps after which a walk stops: as many as a patient reader takes. Recording them takes about a millisecond each."""
 SECONDS = 30
 """How long the file may run: a server would run forever."""
+
+
+_PACKED = ("stack", "generators")
+
+
+def pack(steps: list[dict[str, Any]]) -> dict[str, Any]:
+    """Steps as they travel: ``{"parts": [part, …], "steps": [step, …]}``, where each frame and generator of a step is the number of
+    a part. From step to step most of them are the same.
+    """
+    numbers: dict[str, int] = {}
+    packed = []
+    for step in steps:
+        places = {
+            name: [numbers.setdefault(json.dumps(part, ensure_ascii=False), len(numbers)) for part in step[name]]
+            for name in _PACKED
+        }
+        packed.append({**step, **places})
+    return {"parts": [json.loads(part) for part in numbers], "steps": packed}
+
+
+def _unpack(packed: dict[str, Any]) -> list[dict[str, Any]]:
+    parts = packed["parts"]
+    return [{**step, **{name: [parts[number] for number in step[name]] for name in _PACKED}} for step in packed["steps"]]
 
 
 class LearnError(Exception):
@@ -71,4 +94,4 @@ def record_all(
         said = ran.stderr.decode(errors="replace").strip() or f"exit status {ran.returncode}"
         raise LearnError(f"{path} could not be walked through: its process ended before it was recorded ({said})") from None
     about = {"format": 1, "title": path.name, "sources": recorded["sources"]}
-    return [{**about, "language": language, "steps": recorded["steps"][language]} for language in languages]
+    return [{**about, "language": language, "steps": _unpack(recorded["steps"][language])} for language in languages]

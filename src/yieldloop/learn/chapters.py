@@ -68,8 +68,8 @@ def find(word: str, language: str) -> Chapter:
 def walk_through(
     chapter: Chapter, languages: tuple[str, ...], into: tuple[str, ...] = (), steps: int = MOST_STEPS
 ) -> list[dict[str, Any]]:
-    """Record the walk of *chapter* in each of *languages*; for the rest see `record_all`. Later chapters build on the files of earlier
-    ones, so a chapter is walked through with the other files of the guide.
+    """Record the walk of *chapter* in each of *languages*; for the rest see `record_all`. Later chapters build on the files of
+    earlier ones, so a chapter is walked through with the other files of the guide.
     """
     walks = record_all(
         chapter.path, languages=languages, into=(*([str(chapter.path.parent)] if chapter.number else []), *into), steps=steps

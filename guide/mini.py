@@ -240,7 +240,10 @@ class Loop:
     def watch(self, sock, event, callback):
         """Have `callback` called whenever the socket is ready for the event; None: no longer."""
         known = self.selector.get_map().get(sock)
-        callbacks = (known.data if known else {}) | {event: callback}
+        callbacks = known.data if known else {}
+        if callback and callbacks.get(event, callback) != callback:
+            raise RuntimeError(f"somebody else waits for {sock} already")
+        callbacks = callbacks | {event: callback}
         callbacks = {event: callback for event, callback in callbacks.items() if callback}
         if known:
             self.selector.unregister(sock)
@@ -249,6 +252,8 @@ class Loop:
 
     def close_socket(self, sock):
         """Close it; who waits for it goes on, and finds that out."""
+        if sock.fileno() < 0:
+            return
         if known := self.selector.get_map().get(sock):
             self.selector.unregister(sock)
             for callback in known.data.values():

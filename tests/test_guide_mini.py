@@ -1,5 +1,7 @@
 """The guide's mini asyncio (guide/mini.py) in asyncio's place: a named part of the project's own tests, and what only it promises.
 
+Then chapter 13: that its map leaves nothing out and points at what is there, and that its measurement runs.
+
 What lives here: the list of the tests that it has to pass, by their import. They are the same functions that test asyncio and
 yieldloop; the fixtures of this module are found before those of conftest.py, and give them the mini asyncio. What may not: a test
 of yieldloop. (Its HTTP is tested by chapter 12, against the standard library's client and server.) Nothing here is compiled, so one
@@ -8,14 +10,17 @@ leg is enough.
 
 from __future__ import annotations
 
-import sys
+import ast
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import mini
+import mini_streams
 import yieldloop
 from tests import test_streams
 from tests.test_aio_locks import (  # noqa: F401
@@ -67,12 +72,8 @@ from tests.test_tasks import (  # noqa: F401
     test_the_result_of_the_coroutine_is_the_result_of_the_task,
 )
 
-GUIDE = Path(__file__).resolve().parents[1] / "guide"
-sys.path.insert(0, str(GUIDE))
-import mini  # noqa: E402
-import mini_streams  # noqa: E402
-
 pytestmark = pytest.mark.skipif(not yieldloop.compiled(), reason="one leg is enough: the guide needs nothing compiled")
+chapter13 = import_module("13_to_the_real_one")
 MINI = SimpleNamespace(**vars(mini), **{name: value for name, value in vars(mini_streams).items() if not hasattr(mini, name)})
 
 
@@ -159,3 +160,31 @@ def test_a_connection_that_is_refused_raises_and_leaves_no_socket(api: Mini) -> 
             await MINI.open_connection(*address)
 
     api.run(main())
+
+
+# --- chapter 13 --------------------------------------------------------------------------------------------------------
+
+
+def names_in(path: Path) -> list[str]:
+    nodes = ast.parse(path.read_text(encoding="utf-8")).body
+    return [node.name for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def test_the_map_names_every_piece_of_the_mini_asyncio() -> None:
+    mapped = {name for _, name, *_ in chapter13.MAP}
+    for module in mini, mini_streams:
+        assert [name for name in names_in(Path(module.__file__)) if name not in mapped] == []
+
+
+@pytest.mark.parametrize("pointer", [pointer for _, _, *pointers in chapter13.MAP for pointer in pointers if "::" in pointer])
+def test_the_map_gives_the_line_where_the_piece_is(pointer: str) -> None:
+    file, line = chapter13.place(pointer)
+    name = pointer.rpartition("::")[2].rpartition(".")[2]
+    assert file.read_text(encoding="utf-8").splitlines()[line - 1].split("(")[0].rstrip(":").endswith(f" {name}")
+
+
+@pytest.mark.parametrize("module", ["mini", "yieldloop"])
+@pytest.mark.parametrize("job", [job for job, _ in chapter13.JOBS], ids=lambda job: job.__name__)
+def test_what_is_measured_runs_on_both(module: str, job: Any) -> None:
+    m = import_module(module)
+    m.run(job(m, mini_streams if module == "mini" else m, 10))

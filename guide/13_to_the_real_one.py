@@ -51,7 +51,7 @@ MAP = [
     ("", "timeout", "aio/timeouts.py::Timeout"),
     ("", "wait_for", "aio/timeouts.py::wait_for"),
     ("threads", "Loop.call_soon_threadsafe", "engine/loop.py::LoopCore.call_soon_threadsafe", "pollers/wakeup.py::Wakeup"),
-    ("", "Loop.run_in_executor", "loop/base.py::BaseLoop.run_in_executor", "loop/pool.py::LeavablePool"),
+    ("", "Loop.run_in_executor", "loop/base.py::BaseLoop.run_in_executor", "loop/pool.py::Pool"),
     ("", "to_thread", "aio/threads.py::to_thread"),
     ("several", "gather", "aio/waiting.py::gather", "engine/gathering.py"),
     ("", "Lock", "aio/locks.py::Lock"),

@@ -85,12 +85,15 @@ def connect(loop, address):
     sock = socket.socket()
     sock.setblocking(False)
     try:
-        sock.connect(address)
-    except BlockingIOError:
-        yield from ready_for(loop, sock, EVENT_WRITE)
-    if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        try:
+            sock.connect(address)
+        except BlockingIOError:
+            yield from ready_for(loop, sock, EVENT_WRITE)
+        if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(error, os.strerror(error))
+    except BaseException:
         sock.close()
-        raise OSError(error, os.strerror(error))
+        raise
     return sock
 
 

@@ -14,7 +14,6 @@ standard loop's `start_tls` of a protocol; a test sees to it that nothing of the
 from __future__ import annotations
 
 import asyncio
-import inspect
 import socket
 import warnings
 import weakref
@@ -24,8 +23,9 @@ from typing import Any
 
 from yieldloop.aio._reader import DEFAULT_LIMIT, StreamReader
 from yieldloop.aio.tasks import sleep
+from yieldloop.engine.calls import as_coroutine_function
 from yieldloop.engine.running import current_loop, get_running_loop
-from yieldloop.engine.tasks import IS_COROUTINE, iscoroutine
+from yieldloop.engine.tasks import iscoroutine
 from yieldloop.transports.intake import Done
 
 __all__: tuple[str, ...] = ("StreamReader", "StreamWriter", "StreamReaderProtocol", "open_connection", "start_server")
@@ -395,7 +395,4 @@ class StreamWriter(asyncio.StreamWriter):
             warnings.warn(f"unclosed {self!r}", ResourceWarning)
 
 
-# Those who ask whether it is a coroutine function hear yes: what it returns is to be awaited, once.
-StreamWriter.drain._is_coroutine = IS_COROUTINE  # type: ignore[attr-defined]
-if hasattr(inspect, "markcoroutinefunction"):
-    inspect.markcoroutinefunction(StreamWriter.drain)
+as_coroutine_function(StreamWriter.drain)

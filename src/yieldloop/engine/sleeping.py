@@ -1,8 +1,7 @@
 """`sleep` as an object: what a coroutine of two lines would do, without a frame.
 
 What lives here: the awaitable that ``aio.sleep`` returns. It has a coroutine's methods (it can be awaited, made a task, closed,
-thrown into), because programs treat the result of ``sleep()`` as a coroutine. What may not: anything longer; a coroutine that
-somebody may want to look into stays interpreted.
+thrown into), because programs treat the result of ``sleep()`` as a coroutine.
 
     NEW ── delay ≤ 0 ──▶ TURN ─────▶ OVER
      └──── delay > 0 ──▶ PARKED ───▶ OVER
@@ -11,13 +10,11 @@ somebody may want to look into stays interpreted.
 from __future__ import annotations
 
 import collections.abc
-import inspect
-import warnings
 from typing import Any
 
-from yieldloop.engine._leaf import Outcome, Steps, Turn, _as_exception, new_turn, skip_globals
+from yieldloop.engine._leaf import Outcome, Turn, new_turn, skip_globals
+from yieldloop.engine.calls import Call, as_coroutine_function
 from yieldloop.engine.running import get_running_loop
-from yieldloop.engine.tasks import IS_COROUTINE
 from yieldloop.errors import bad_delay
 
 NEW = "NEW"
@@ -28,11 +25,10 @@ OVER = "OVER"
 skip_globals(globals())
 
 
-class Sleep(Steps):
+class Sleep(Call):
     """A wait of *delay* seconds that gives *result*. One use, like a coroutine."""
 
     __slots__ = (
-        "__weakref__",
         "_delay",
         "_future",  # what the sleeper's task is parked on, while PARKED
         "_result",
@@ -83,11 +79,6 @@ class Sleep(Steps):
         self._timer = None
         return Outcome(result, None)
 
-    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
-        """Raise in the sleep, as a generator's ``throw``: the sleep is over."""
-        self.close()
-        raise _as_exception(typ, val, tb)
-
     def close(self) -> None:
         """End without a result."""
         if self._timer is not None:
@@ -97,40 +88,17 @@ class Sleep(Steps):
         self._result = None
         self._state = OVER
 
-    # What tools read of a coroutine.
+    def named(self) -> str:
+        return "sleep"
 
-    def __getattr__(self, name: str) -> Any:
-        if name in ("__name__", "__qualname__"):  # as properties, Cython takes them for the class's own
-            return "sleep"
-        raise AttributeError(f"a sleep has no attribute {name!r}")
+    def is_new(self) -> bool:
+        return self._state is NEW
 
-    @property
-    def cr_await(self) -> Any:
-        """What the sleep waits for: a future, or None."""
+    def waits_for(self) -> Any:
         return self._future
-
-    @property
-    def cr_running(self) -> bool:
-        """False: a sleep has no code of its own that could be running."""
-        return False
-
-    @property
-    def cr_frame(self) -> None:
-        """None: a sleep has no frame."""
-        return None
-
-    @property
-    def cr_code(self) -> Any:
-        """The code object of the function `sleep`, for those who ask where a coroutine is defined."""
-        return _settle.__code__
 
     def __repr__(self) -> str:
         return f"<sleep({self._delay!r}) {self._state.lower()}>"
-
-    def __del__(self) -> None:
-        if self._state is NEW:
-            self._state = OVER
-            warnings.warn("coroutine 'sleep' was never awaited", RuntimeWarning, stacklevel=1, source=self)
 
 
 def sleep(delay: float, result: Any = None) -> Any:
@@ -148,9 +116,5 @@ def _settle(future: Any) -> None:
         future.set_result(None)
 
 
-collections.abc.Coroutine.register(Sleep)
 collections.abc.Coroutine.register(Turn)
-# Those who ask whether the function is a coroutine function hear yes, as of the `async def` that it replaces.
-sleep._is_coroutine = IS_COROUTINE  # type: ignore[attr-defined]
-if hasattr(inspect, "markcoroutinefunction"):
-    inspect.markcoroutinefunction(sleep)
+as_coroutine_function(sleep)

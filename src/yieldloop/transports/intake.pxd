@@ -1,6 +1,7 @@
 cimport cython
 
-from yieldloop.engine._leaf cimport Outcome, Steps, iter_send, iter_throw
+from yieldloop.engine._leaf cimport Outcome, iter_send, iter_throw
+from yieldloop.engine.calls cimport Call
 from yieldloop.engine.loop cimport LoopCore
 from yieldloop.wire.buffer cimport StreamBuffer
 
@@ -34,7 +35,7 @@ cdef class Intake:
     cpdef unpark(self, object future)
 
 
-cdef class Reading(Steps):
+cdef class Reading(Call):
     cdef bint _begun
     cdef object _coro
     cdef object _future
@@ -42,7 +43,6 @@ cdef class Reading(Steps):
     cdef Intake _intake
     cdef object _reader
     cdef object _what
-    cdef object __weakref__
 
     cdef int _open(self, object reader, Intake intake, str how, object what) except -1
     @cython.locals(intake=Intake, outcome=Outcome)
@@ -52,13 +52,18 @@ cdef class Reading(Steps):
     cdef bint _is_plain(self) except -1
     cdef object _drive(self, object error)
     cdef int _end(self) except -1
+    cdef str named(self)
+    cdef bint is_new(self) except -1
+    cdef object waits_for(self)
 
 
-cdef class Done(Steps):
+cdef class Done(Call):
     cdef bint _begun
     cdef str _how
 
     cdef object advance(self)
+    cdef str named(self)
+    cdef bint is_new(self) except -1
 
 
 @cython.locals(made=Reading)

@@ -15,14 +15,11 @@ Rules for the editor:
 
 from __future__ import annotations
 
-import collections.abc
-import inspect
-import warnings
 from typing import Any
 
-from yieldloop.engine._leaf import Outcome, Steps, _as_exception, iter_send, iter_throw, skip_globals
+from yieldloop.engine._leaf import Outcome, _as_exception, iter_send, iter_throw, skip_globals
+from yieldloop.engine.calls import Call, as_coroutine_function
 from yieldloop.engine.loop import LoopCore
-from yieldloop.engine.tasks import IS_COROUTINE
 
 SOME = "read"
 EXACTLY = "readexactly"
@@ -116,11 +113,10 @@ class Intake:
             self.waiter = None
 
 
-class Reading(Steps):
+class Reading(Call):
     """One read of a reader: *how* is the name of its method, *what* its argument. One use, like a coroutine."""
 
     __slots__ = (
-        "__weakref__",
         "_begun",
         "_coro",  # the reader's own coroutine, once this is no plain case
         "_future",  # what the caller's task is parked on
@@ -232,43 +228,20 @@ class Reading(Steps):
             self._intake.unpark(self._future)
         self._end()
 
-    # What tools read of a coroutine.
+    def named(self) -> str:
+        return self._how
 
-    def __getattr__(self, name: str) -> Any:  # as properties, Cython takes them for the class's own
-        if name in ("__name__", "__qualname__"):
-            return self._how
-        raise AttributeError(f"a call of {self._how}() has no attribute {name!r}")
+    def is_new(self) -> bool:
+        return not self._begun
 
-    @property
-    def cr_await(self) -> Any:
-        """What the read waits for: a future, the reader's coroutine, or None."""
+    def waits_for(self) -> Any:
         return self._future if self._coro is None else self._coro
-
-    @property
-    def cr_running(self) -> bool:
-        """False: a read has no code of its own that could be running."""
-        return False
-
-    @property
-    def cr_frame(self) -> None:
-        """None: a read has no frame."""
-        return None
-
-    @property
-    def cr_code(self) -> Any:
-        """A code object of this file, for those who ask where a coroutine is defined."""
-        return _warn_unused.__code__
 
     def __repr__(self) -> str:
         return f"<{self._how}() of {self._reader!r}>"
 
-    def __del__(self) -> None:
-        if not self._begun:
-            self._begun = True
-            _warn_unused(self)
 
-
-class Done(Steps):
+class Done(Call):
     """A call of *how* that had nothing to wait for. One use, like a coroutine."""
 
     __slots__ = ("_begun", "_how")
@@ -283,37 +256,15 @@ class Done(Steps):
         self._begun = True
         return NOTHING
 
-    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
-        """Raise in the call, as a generator's ``throw``."""
-        self._begun = True
-        raise _as_exception(typ, val, tb)
+    def named(self) -> str:
+        return self._how
+
+    def is_new(self) -> bool:
+        return not self._begun
 
     def close(self) -> None:
         """End without a result."""
         self._begun = True
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("__name__", "__qualname__"):
-            return self._how
-        if name in ("cr_await", "cr_frame"):
-            return None
-        if name == "cr_running":
-            return False
-        if name == "cr_code":
-            return _warn_unused.__code__
-        raise AttributeError(f"a call of {self._how}() has no attribute {name!r}")
-
-    def __repr__(self) -> str:
-        return f"<{self._how}()>"
-
-    def __del__(self) -> None:
-        if not self._begun:
-            self._begun = True
-            _warn_unused(self)
-
-
-def _warn_unused(read: Any) -> None:
-    warnings.warn(f"coroutine {read.__name__!r} was never awaited", RuntimeWarning, stacklevel=2, source=read)
 
 
 # --- a reader's methods ------------------------------------------------------------------------------------------------
@@ -368,10 +319,5 @@ def next_line(self: Any) -> Any:
     return _new_reading(self, NEXT, None)
 
 
-collections.abc.Coroutine.register(Reading)
-collections.abc.Coroutine.register(Done)
-# Those who ask whether the methods are coroutine functions hear yes, as of the `async def` that they stand for.
 for _method in (read, readexactly, readline, readuntil):
-    _method._is_coroutine = IS_COROUTINE  # type: ignore[union-attr]
-    if hasattr(inspect, "markcoroutinefunction"):
-        inspect.markcoroutinefunction(_method)
+    as_coroutine_function(_method)

@@ -1,6 +1,7 @@
 cimport cython
 
-from yieldloop.engine._leaf cimport Entry, Outcome, Steps
+from yieldloop.engine._leaf cimport Entry, Outcome
+from yieldloop.engine.calls cimport Call
 from yieldloop.engine.futures cimport Future
 from yieldloop.engine.loop cimport LoopCore
 from yieldloop.pollers.base cimport FdPoller
@@ -50,7 +51,7 @@ cdef class SockTable:
     cdef SockSide _find(self, int fd, int side)
 
 
-cdef class SockCall(Steps):
+cdef class SockCall(Call):
     cdef int _fd
     cdef int _wanted
     cdef Future _future
@@ -58,9 +59,9 @@ cdef class SockCall(Steps):
     cdef SockSide _parked_on
     cdef object _sock
     cdef str _state
-    cdef object __weakref__
 
-    cdef str named(self)
+    cdef bint is_new(self) except -1
+    cdef object waits_for(self)
     cdef object attempt(self)
     cdef object advance(self)
     cdef int _begin(self) except -1

@@ -12,23 +12,20 @@ The socket is the program's. It may be closed without a word, and its number may
 2. A call that has waited looks at the socket's number again before it tries: if that has changed, it would take another's bytes.
 3. A call that is woken with nothing to take waits again. That is what level-triggered readiness asks of everybody.
 
-A call is an object with a coroutine's methods in place of a coroutine (see ``engine/sleeping.py``): making a coroutine cost as much
-as everything else here together.
+A call is an object with a coroutine's methods in place of a coroutine (see ``engine/calls.py``): making a coroutine cost as much as
+everything else here together.
 """
 
 from __future__ import annotations
 
-import collections.abc
 import errno
-import inspect
 import os
 import socket
-import warnings
 import weakref
 from typing import Any
 
-from yieldloop.engine._leaf import Entry, Outcome, Steps, _as_exception, skip_globals
-from yieldloop.engine.tasks import IS_COROUTINE
+from yieldloop.engine._leaf import Entry, Outcome, skip_globals
+from yieldloop.engine.calls import Call, as_coroutine_function
 from yieldloop.pollers.sides import READ, WRITE
 from yieldloop.transports._trysock import AGAIN, NOT_NOW, try_recv, try_recv_into, try_send
 
@@ -199,7 +196,7 @@ class SockTable:
         self._writing.clear()
 
 
-class SockCall(Steps):
+class SockCall(Call):
     """One call. A subclass says what it tries, and in `named` what it is called. One use, like a coroutine.
 
     NEW ── try ──▶ OVER
@@ -207,7 +204,6 @@ class SockCall(Steps):
     """
 
     __slots__ = (
-        "__weakref__",
         "_fd",  # the socket's number when the call began
         "_future",  # what the caller's task is parked on, while PARKED
         "_loop",
@@ -225,10 +221,6 @@ class SockCall(Steps):
         self._future: Any = None
         self._parked_on: Any = None
         self._state = NEW
-
-    def named(self) -> str:
-        """What the method of the loop is called."""
-        raise NotImplementedError("a call says what it is called")
 
     def attempt(self) -> Any:
         """Try once: an `Outcome`, or None for "not now"."""
@@ -298,55 +290,20 @@ class SockCall(Steps):
         self._parked_on = None
         self._sock = None
 
-    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
-        """Raise in the call, as a generator's ``throw``: it is over, and has taken nothing from the socket."""
-        self.close()
-        raise _as_exception(typ, val, tb)
-
     def close(self) -> None:
         """End without a result."""
         if self._parked_on is not None and self._future is not None:
             self._parked_on.leave(self._future)
         self._end()
 
-    # What tools read of a coroutine.
+    def is_new(self) -> bool:
+        return self._state is NEW
 
-    def __getattr__(self, name: str) -> Any:  # as properties, Cython takes them for the class's own
-        if name in ("__name__", "__qualname__"):
-            return self.named()
-        raise AttributeError(f"a call of {self.named()}() has no attribute {name!r}")
-
-    @property
-    def cr_await(self) -> Any:
-        """What the call waits for: a future, or None."""
+    def waits_for(self) -> Any:
         return self._future
-
-    @property
-    def cr_running(self) -> bool:
-        """False: a call has no code of its own that could be running."""
-        return False
-
-    @property
-    def cr_frame(self) -> None:
-        """None: a call has no frame."""
-        return None
-
-    @property
-    def cr_code(self) -> Any:
-        """A code object of this file, for those who ask where a coroutine is defined."""
-        return _warn_unused.__code__
 
     def __repr__(self) -> str:
         return f"<{self.named()} fd={self._fd} {self._state.lower()}>"
-
-    def __del__(self) -> None:
-        if self._state is NEW:
-            self._state = OVER
-            _warn_unused(self)
-
-
-def _warn_unused(call: Any) -> None:
-    warnings.warn(f"coroutine {call.__name__!r} was never awaited", RuntimeWarning, stacklevel=2, source=call)
 
 
 # --- receiving ---------------------------------------------------------------------------------------------------------
@@ -550,9 +507,5 @@ def sock_accept(self: Any, sock: Any) -> Any:
     return Accept(self, sock)
 
 
-collections.abc.Coroutine.register(SockCall)
-# Those who ask whether the methods are coroutine functions hear yes, as of the `async def` that they stand for.
 for _method in (sock_recv, sock_recv_into, sock_recvfrom, sock_recvfrom_into, sock_sendall, sock_sendto, sock_accept):
-    _method._is_coroutine = IS_COROUTINE  # type: ignore[union-attr]
-    if hasattr(inspect, "markcoroutinefunction"):
-        inspect.markcoroutinefunction(_method)
+    as_coroutine_function(_method)

@@ -20,6 +20,8 @@ from tests import leaks
 from yieldloop import _speed, pollers
 from yieldloop.loop import registry
 from yieldloop.loop.base import BaseLoop
+from yieldloop.watch import outside
+from yieldloop.watch.watcher import watcher
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,6 +33,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"this leg is to be {expected}, but it is not: {_speed.modules()}")
     # The first run starts the thread that watches this process's loops; it is no test's, and none may be charged with it.
     yieldloop.run(asyncio.sleep(0))
+    if outside.default_socket():
+        deadline = time.monotonic() + 10
+        while watcher.server is None and time.monotonic() < deadline:  # that thread opens its socket in its own time
+            time.sleep(0.001)
 
 
 def pytest_report_header() -> str:

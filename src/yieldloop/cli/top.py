@@ -158,8 +158,9 @@ class Top(App[None]):
             states = [task["state"] for task in loop["tasks"]]
             counts = ", ".join(f"{states.count(state)} {state}" for state in STATE_COLOURS if state in states)
             lines.append(
-                f"{loop['name']}: {doing['label']}{since}; {count_of(len(states), 'task')} "
-                f"({counts}), {loop['ready']} ready to run, {count_of(loop['timers'], 'timer')}, {count_of(len(loop['fds']), 'descriptor side')}"
+                f"{loop['name']}: {doing['label']}{since}; "
+                f"{count_of(len(states), 'task')} ({counts}), {loop['ready']} ready to run, "
+                f"{count_of(loop['timers'], 'timer')}, {count_of(len(loop['fds']), 'descriptor side')}"
             )
         for cycle in (cycle for loop in snapshot["loops"] for cycle in loop["cycles"]):
             lines.append(f"tasks {', '.join(map(str, cycle))} wait for each other in a circle")

@@ -190,7 +190,7 @@ class Watched:
         self._ignored = False  # it was judged already, and is no block (a debugger)
         self._iteration = (0, 0)  # number of an iteration, and when it was first seen
         self._over_budget: Block | None = None
-        self._waited_before = wait_for_processor(self.native)  # the same at the last look
+        self._waited_before = -1  # the same at the last look; -1: there was none
         self._spin: _Spin | None = _Spin()
 
     @property
@@ -214,7 +214,7 @@ class Watched:
             self._began = began if self._is_exact() else now
             # What it waited before it was seen is not known; if it is seen late, that may be all of it.
             late = now - self._began >= limit
-            self._waited = self._waited_before if late else waited
+            self._waited = self._waited_before if late and self._waited_before >= 0 else waited
         self._waited_before = waited
         if mark is None:
             return limit

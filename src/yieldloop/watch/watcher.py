@@ -96,10 +96,10 @@ class Watcher:
             os.set_blocking(read, False)
             os.set_blocking(write, False)
             self._wake_fds = (read, write)
-            self._thread = threading.Thread(target=self._run, name="yieldloop-watch", daemon=True)
             try:
+                self._thread = threading.Thread(target=self._run, name="yieldloop-watch", daemon=True)
                 self._thread.start()
-            except RuntimeError as exc:  # no more threads, or the interpreter ends: the loop runs unwatched
+            except RuntimeError as exc:  # no more threads, the interpreter ends, or allows none: the loop runs unwatched
                 logger.debug("Nobody watches the loops: %s", exc)
                 self._thread = None
                 self._close_fds()

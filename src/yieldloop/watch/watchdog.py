@@ -8,8 +8,9 @@ own thread, anything at all: what is read are marks that the engine keeps anyway
 look makes the next one come when the block is as old as the limit. While it goes on it is looked at more and more rarely. Without
 the recorder nothing is known of the time before the first look, so that only twice the limit is sure to be found.
 
-**Waiting for a processor is not blocking.** On a loaded machine a step of a millisecond can take a second. What the kernel says the
-thread waited for a processor is taken off, where it tells (Linux's schedstat).
+**Waiting for a processor is not blocking.** On a loaded machine a step of a millisecond can take a second. So what seems too long is
+looked at again a tenth of a limit later, and is a block if the thread has not waited for a processor most of that time, as far as
+the kernel tells (Linux's schedstat).
 
 What cannot be seen: C code that keeps the interpreter's lock. It is noticed when it lets go, if its step is not over then.
 
@@ -185,12 +186,13 @@ class Watched:
         self.native = threading.get_native_id()
         self._mark: tuple[int, int] | None = None  # what the last look found: (iteration, id of the entry), one run
         self._began = 0  # since when that runs, as far as is known
-        self._waited = 0  # ns that the thread had waited for a processor by then
+        self._suspected: tuple[int, int] | None = None  # since when it has seemed too long, and what `wait_for_processor` was then
+        self._iterations = -1  # at the last look
+        self.idle = False  # it has slept in its poller from the last look but one to the last
         self._block: Block | None = None  # the table's entry for it
         self._ignored = False  # it was judged already, and is no block (a debugger)
         self._iteration = (0, 0)  # number of an iteration, and when it was first seen
         self._over_budget: Block | None = None
-        self._waited_before = -1  # the same at the last look; -1: there was none
         self._spin: _Spin | None = _Spin()
 
     @property
@@ -207,27 +209,34 @@ class Watched:
         if self._spin is not None and table.spin_ns is not None:
             self._spin.look(self, entry, iteration, now)
         mark = None if entry is None else (iteration, id(entry))
-        waited = wait_for_processor(self.native)
+        self.idle, self._iterations = mark is None and iteration == self._iterations, iteration
         if mark != self._mark:
             self._run_is_over(began)
             self._mark = mark
             self._began = began if self._is_exact() else now
-            # What it waited before it was seen is not known; if it is seen late, that may be all of it.
-            late = now - self._began >= limit
-            self._waited = self._waited_before if late and self._waited_before >= 0 else waited
-        self._waited_before = waited
+            self._suspected = None
         if mark is None:
             return limit
         age = now - self._began
         if self._block is not None:
             self._lasts(self._block, age)
         elif not self._ignored:
-            age -= waited - self._waited
             if age < limit:
                 return limit - age
+            if not self._has_processor(now):
+                return limit // 10
             self._block = self._found("step", entry, self._began, now, mark)
             self._ignored = self._block is None
         return max(limit // 10, age // 20)
+
+    def _has_processor(self, now: int) -> bool:
+        """True if the thread, since what it runs first seemed too long, has not waited for a processor for half of the time."""
+        waited = wait_for_processor(self.native)
+        since, before = self._suspected or (now, waited)
+        if now > since and 2 * (waited - before) < now - since:
+            return True
+        self._suspected = (now, waited)
+        return False
 
     def _is_exact(self) -> bool:
         """With the recorder the time in the engine's marks is the entry's. Without, it is the iteration's, or an earlier one's."""
@@ -370,7 +379,10 @@ def standing_at(entry: Any) -> list[dict[str, Any]]:
 def wait_for_processor(native_id: int) -> int:
     """ns that the thread has waited for a processor in its life; 0 where the system does not tell."""
     try:
-        with open(f"/proc/self/task/{native_id}/schedstat", "rb", buffering=0) as file:
-            return int(file.read(80).split()[1])
+        fd = os.open(f"/proc/self/task/{native_id}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return int(os.read(fd, 80).split()[1])
+        finally:
+            os.close(fd)
     except (OSError, ValueError, IndexError):
         return 0

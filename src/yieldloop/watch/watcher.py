@@ -5,9 +5,9 @@ socket. What may not: what they do (`watch.watchdog`, `watch.serving`), and impo
 when the program's first loop begins to run.
 
 **Asleep.** While a loop runs callbacks the thread looks at it about ten times a second. While all loops wait in their pollers it
-waits without end, and is woken by the first of them whose poll is over: it leaves a call in the loop's slot (``_on_awake``),
-which the loop makes once. It sets the slots first and looks at the loops then; a loop says that it sleeps, and looks at its slot
-when it has slept: so none gets away. A process that idles is woken by nothing.
+(and have done so since the look before) it waits without end, and is woken by the first of them whose poll is over: it leaves a
+call in the loop's slot (``_on_awake``), which the loop makes once. It sets the slots first and looks at the loops then; a loop
+says that it sleeps, and looks at its slot when it has slept: so none gets away. A process that idles is woken by nothing.
 """
 
 from __future__ import annotations
@@ -164,9 +164,12 @@ class Watcher:
         next_look = 0
         while not self._ending:
             now = time.monotonic_ns()
-            if self.loops and watchdog.table.limit_ns is not None and now >= next_look:
+            sleeps = False
+            if watchdog.table.limit_ns is None or not self.loops:
+                sleeps = self._may_sleep()
+            elif now >= next_look:
                 next_look = now + min([self._look(watched) for watched in list(self.loops.values())], default=0)
-            sleeps = self._may_sleep()
+                sleeps = self._may_sleep()
             waits = [] if sleeps else [max(0, next_look - time.monotonic_ns()) / 1e6]
             if self.server is not None and (patience := self.server.patience()) is not None:
                 waits.append(patience * 1e3)
@@ -197,9 +200,9 @@ class Watcher:
         if watchdog.table.limit_ns is None:
             return True
         for watched in list(self.loops.values()):
-            if watched.loop._asleep:
+            if watched.idle:
                 watched.loop._on_awake = self.wake_if_asleep
-        if all(watched.loop._asleep for watched in list(self.loops.values())):
+        if all(watched.idle and watched.loop._asleep for watched in list(self.loops.values())):
             return True
         self._asleep = False
         return False

@@ -208,6 +208,11 @@ def what_is_wrong_with(command: str) -> str:
     return ""
 
 
+def test_the_readme_lists_the_chapters_in_both_languages() -> None:
+    readme = (GUIDE / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"\]\((\w\w/\d\w+)\.md\)", readme) == [f"{language}/{chapter}" for language, chapter in TEXTS]
+
+
 def drawn(picture: Path) -> list[str]:
     """What is written in a picture."""
     return sorted(re.findall(r"<text[^>]*>([^<]*)</text>", picture.read_text(encoding="utf-8")))

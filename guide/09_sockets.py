@@ -100,7 +100,7 @@ def connect(loop, address):
 def echo(loop, sock):
     """One connection: send back what comes."""
     with sock:
-        while data := (yield from recv(loop, sock, 1024)):
+        while data := (yield from recv(loop, sock, 65536)):
             yield from send_all(loop, sock, data)
 
 
@@ -157,18 +157,21 @@ def main():
     for name, words in heard.items():
         print(f"  {name} heard", words)
 
-    print("a million bytes go out and come back, though neither side has room for them")
+    print("a million bytes go out and come back, though the kernel has no room for them")
+    here, there = socket.socketpair()
 
     def both_ways():
-        with (yield from connect(loop, address)) as sock:
-            sending = loop.create_task(send_all(loop, sock, much))
-            missing = len(much)
-            while missing:
-                missing -= len((yield from recv(loop, sock, 65536)))
-            yield from sending
-            print("  missing:", missing)
+        sending = loop.create_task(send_all(loop, here, much))
+        missing = len(much)
+        while missing:
+            missing -= len((yield from recv(loop, here, 65536)))
+        yield from sending
+        print("  missing:", missing)
+        here.close()
 
-    together(loop, both_ways())
+    for end in here, there:
+        end.setblocking(False)
+    together(loop, echo(loop, there), both_ways())
 
     print("nobody listens any more")
     server.cancel()

@@ -85,7 +85,7 @@ def _add_learn(commands: Any) -> None:
     how.add_argument("--print", action="store_true", help="print the walk as plain text, which is also what a pipe gets")
     parser.add_argument("--output", metavar="FILE.html", help="write the page for the browser there and open nothing")
     parser.add_argument("--into", action="append", default=[], metavar="NAME", help="step into this module, file or folder too")
-    parser.add_argument("--steps", type=int, metavar="N", help="end the walk after N steps (default: 3000)")
+    parser.add_argument("--steps", type=int, metavar="N", help="end the walk after N steps (default: 8000)")
 
 
 def _seconds(text: str) -> float:

@@ -6,9 +6,11 @@ What lives here: the choice among terminal, plain text and browser. What may not
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import tempfile
 import webbrowser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,8 @@ def run(options: argparse.Namespace) -> int:
         chapter = find(options.what, language)
         in_browser = options.web or options.output is not None
         languages = (language, *(other for other in LANGUAGES if other != language)) if in_browser else (language,)
-        walks = walk_through(chapter, languages, tuple(options.into), options.steps or MOST_STEPS)
+        with _notice(say(language, "recording", name=chapter.path.name)):
+            walks = walk_through(chapter, languages, tuple(options.into), options.steps or MOST_STEPS)
         if in_browser:
             _open_page(walks, options.output and Path(options.output))
         elif options.print or not sys.stdout.isatty():
@@ -41,6 +44,19 @@ def run(options: argparse.Namespace) -> int:
         print(f"yieldloop learn: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+@contextlib.contextmanager
+def _notice(text: str) -> Iterator[None]:
+    """Show *text* for as long as it takes, on a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    print(text, end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        print("\r\x1b[2K", end="", file=sys.stderr, flush=True)
 
 
 def _list(language: str) -> None:

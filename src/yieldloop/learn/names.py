@@ -22,6 +22,7 @@ _RESUMABLE = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType
 MANY = 6  # items of a container that are shown
 LONG = 60  # characters of a text that are shown
 _HOUR = 3600
+_CHOSEN = 32768  # where the kernel's own choice of ports begins
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,16}\b")
 
 
@@ -67,6 +68,7 @@ class Names:
         self._counts: Counter[str] = Counter()
         self._named: dict[int, tuple[str, weakref.ref[Any] | None]] = {}
         self._addresses: dict[str, str] = {}
+        self._ports: dict[int, str] = {}
 
     def of(self, obj: Any) -> str:
         """The name of an instance or a generator, as ``worker #2``."""
@@ -105,11 +107,24 @@ class Names:
         """*text* with each address in it replaced by ``0x…1``, ``0x…2`` in order of appearance."""
         return _ADDRESS.sub(lambda match: self._addresses.setdefault(match[0], f"0x…{len(self._addresses) + 1}"), text)
 
+    def port(self, number: int) -> None:
+        """Show *number* as ``⟨port 1⟩`` from now on if it is one that the kernel chose: another one in every run."""
+        if number >= _CHOSEN and number not in self._ports:
+            self._ports[number] = f"⟨port {len(self._ports) + 1}⟩"
+
     def value(self, obj: Any, depth: int = 2) -> str:
         """A short text for a value, made without calling the program's code."""
         kind = type(obj)
         if kind in (int, float):
-            return "⟨time⟩" if _is_clock(obj) else repr(obj)
+            return "⟨time⟩" if _is_clock(obj) else self._ports.get(obj) or repr(obj)
+        if (
+            kind is tuple
+            and len(obj) in (2, 4)
+            and type(obj[0]) is str
+            and type(obj[1]) is int
+            and (":" in obj[0] or "." in obj[0])
+        ):
+            self.port(obj[1])
         if kind in (str, bytes, bool, complex, type(None), type(...), type(NotImplemented)):
             text = repr(obj[:LONG] if kind in (str, bytes) else obj)
             return text if len(text) <= LONG else f"{text[: LONG - 1]}…"
@@ -145,6 +160,9 @@ class Names:
     def _few(self, items: Iterable[Any], depth: int) -> str:
         if depth == 0:
             return "…"
+        if isinstance(items, set | frozenset):  # in an order of its own, which for objects is that of their addresses
+            texts = sorted(self.value(item, depth - 1) for item in items)
+            return ", ".join(texts[:MANY] + ["…"] * (len(texts) > MANY))
         shown: list[str] = []
         for item in items:
             if len(shown) == MANY:

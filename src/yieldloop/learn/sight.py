@@ -13,6 +13,7 @@ import functools
 import gc
 import inspect
 import selectors
+import socket
 import sys
 import types
 import weakref
@@ -320,6 +321,8 @@ class _Look:
             found = True
             if type(value) not in _ATOMS:
                 self._edge(value, f"{owner}.{name}", "attribute", owner=owner, name=name)
+        if isinstance(obj, socket.socket) and obj.fileno() >= 0 and obj.family in (socket.AF_INET, socket.AF_INET6):
+            self._names.port(obj.getsockname()[1])
         module = type(obj).__module__
         if module.startswith("yieldloop.pollers") and hasattr(type(obj), "fds"):
             self._pollers.setdefault(id(obj), obj)
@@ -371,7 +374,8 @@ class _Look:
                 sides = [
                     word for bit, word in ((selectors.EVENT_READ, "read"), (selectors.EVENT_WRITE, "write")) if key.events & bit
                 ]
-                found.append(f"fd {key.fd} {'+'.join(sides)} → {self._names.value(key.data, 1)}")
+                data = list(key.data.values()) if type(key.data) is dict else [key.data]  # one callback for each direction
+                found.append(f"fd {key.fd} {'+'.join(sides)} → {', '.join(self._names.value(part, 1) for part in data)}")
         for poller in self._pollers.values():
             for fd, (reader, writer) in sorted(poller.fds().items()):
                 found += [
@@ -382,8 +386,9 @@ class _Look:
     def _entry(self, entry: Any) -> str:
         """An entry of a queue: a call that is to be made, a generator, or whatever drives one."""
         parts = dict(attributes(entry))
-        if "_callback" in parts:
-            return self._names.call(parts["_callback"], parts.get("_args") or ())
+        callback = parts.get("_callback") or parts.get("callback")
+        if callable(callback):
+            return self._names.call(callback, parts.get("_args") or parts.get("args") or ())
         if type(entry) is tuple and len(entry) == 2 and callable(entry[0]) and type(entry[1]) is tuple:
             return self._names.call(*entry)
         if type(entry) is tuple:

@@ -29,9 +29,9 @@ from typing import Any
 
 __all__ = ["MOST_STEPS", "SECONDS", "LearnError", "pack", "record", "record_all"]
 
-MOST_STEPS = 5000
+MOST_STEPS = 8000
 """Steps after which a walk stops: as many as a patient reader takes. Recording them takes about a millisecond each."""
-SECONDS = 30
+SECONDS = 60
 """How long the file may run: a server would run forever."""
 
 

@@ -91,6 +91,7 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "yieldloop learn 3 走读第 3 章；yieldloop learn 文件.py 走读你自己的文件；加 --web 在浏览器里看。",
         "yieldloop learn 3 steps through chapter 3, yieldloop learn FILE.py through a file of yours; --web does it in the browser.",
     ),
+    "recording": ("正在运行并记录 {name} …", "running {name} and recording it …"),
     "page written": ("页面在 {path}", "The page is {path}"),
 }
 

@@ -38,6 +38,7 @@ try:
         eager_task_factory,
         iscoroutine,
     )
+    from yieldloop.errors import DeadLoopError
     from yieldloop.loop import EventLoop, new_event_loop, watching
     from yieldloop.loop.server import Server  # type: ignore[assignment]
 finally:
@@ -45,6 +46,7 @@ finally:
         _gc.enable()
 
 watching.watcher = "yieldloop.watch.watcher"  # imported when a loop first runs
+watching.explainer = "yieldloop.watch.explaining"  # imported when a loop is found dead, or does not end
 
 __version__ = "0.1.0"
 
@@ -59,7 +61,7 @@ else:
     for _name in ("subprocess", *_aio.LATER):  # the standard library's have come along
         globals().pop(_name, None)
 
-_OURS = ("EventLoop", "Probe", "compiled", "coroutine", "subprocess")  # beside what has an asyncio name
+_OURS = ("DeadLoopError", "EventLoop", "Probe", "compiled", "coroutine", "subprocess")  # beside what has an asyncio name
 __all__ = [*dict.fromkeys((*_asyncio.__all__, *_aio.__all__, *_aio.LATER, *_OURS))]
 
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 __all__ = (
     "BrokenBarrierError",
     "CancelledError",
+    "DeadLoopError",
     "IncompleteReadError",
     "InvalidStateError",
     "LimitOverrunError",
@@ -44,6 +45,23 @@ else:
 
     class QueueShutDown(Exception):
         """Raised when putting on to or getting from a queue that was shut down."""
+
+
+class DeadLoopError(RuntimeError):
+    """Nothing can ever wake the tasks that are left, so `run` and `run_until_complete` would never return.
+
+    Its text is the graph of who waits for whom. The tasks stand where they stood and can still be cancelled.
+    """
+
+
+def dead_loop(graph: str) -> DeadLoopError:
+    """A loop that has nothing to wait for; *graph* says what its tasks wait for."""
+    return DeadLoopError(
+        "nothing can ever wake the tasks that are left: no entry is ready, no timer and no descriptor is armed, no child process "
+        f"and no other thread runs, and no signal has a handler\n{graph}\n"
+        "If the program is to wait like this, for Ctrl-C alone, say so by loop.set_dead_loop_check(False), or by "
+        "YIELDLOOP_DEAD_LOOP=off in the environment"
+    )
 
 
 def other_loop(obj: Any) -> RuntimeError:

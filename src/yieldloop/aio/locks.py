@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import collections
 import enum
+import sys
 import types
+from asyncio import tasks as _stock
 from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Literal, TypeVar
@@ -24,6 +26,16 @@ from yieldloop.errors import BrokenBarrierError, CancelledError, InvalidStateErr
 __all__ = ("Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "Semaphore")
 
 _T = TypeVar("_T")
+
+
+class _Running(dict[Any, Any]):
+    """The running task by its loop, where Python has no such dictionary (from 3.14 on)."""
+
+    def __missing__(self, loop: Any) -> Any:
+        return None if loop is None else _stock.current_task(loop)
+
+
+_running: dict[Any, Any] = getattr(_stock, "_current_tasks", None) if sys.version_info < (3, 14) else _Running()  # type: ignore[assignment]
 
 
 def _with_state(obj: object, plain: str, state: str, waiters: Any) -> str:
@@ -65,10 +77,12 @@ class Lock(_AsyncWith, LoopBound):
 
     _waiters: collections.deque[Any] | None  # None until somebody had to wait
     _locked: bool  # a woken waiter has not set it yet: then it is False while the queue is not empty
+    _holder: int  # the number of the task that called acquire(), 0 if unknown: for `watch`, which sees an `async with` by itself
 
     def __init__(self) -> None:
         self._waiters = None
         self._locked = False
+        self._holder = 0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # `async with` below neither calls acquire() nor release(). A subclass with its own ones wants to be asked.
@@ -111,6 +125,10 @@ class Lock(_AsyncWith, LoopBound):
             await self._wait()
         else:
             self._locked = True
+        try:
+            self._holder = _running[_get_running_loop()]._number  # a number: a lock must not keep a task alive
+        except (AttributeError, KeyError):  # a task of the standard library; none at all
+            self._holder = 0
         return True
 
     async def _wait(self) -> None:
@@ -143,6 +161,7 @@ class Lock(_AsyncWith, LoopBound):
         if not self._locked:
             raise RuntimeError("Lock is not acquired.")
         self._locked = False
+        self._holder = 0
         if self._waiters:
             first = self._waiters[0]
             if not first.done():  # else it is on its way already

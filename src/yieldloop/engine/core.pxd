@@ -23,6 +23,7 @@ cdef class Core:
     cdef bint _entered
     cdef readonly bint _asleep
     cdef public object _on_awake
+    cdef public object _patience
     cdef bint _in_entry
     cdef bint _after_due
     cdef ReadyQueue _after

@@ -37,6 +37,7 @@ class Core:
         "_entered",  # the standard library's register names a task of ours as the current one
         "_on_awake",  # None, or who is to be called, once, when the loop has slept (set by the thread that watches)
         "_in_entry",  # entries of the ready queue are being run: only then does `_call_after` come to its turn
+        "_patience",  # while `run_until_complete` runs: who is asked how long to sleep when nothing is armed; else None
         "_poller",
         "_probe",
         "_ready",
@@ -69,6 +70,7 @@ class Core:
         self._entered = False
         self._asleep = False
         self._on_awake: Any = None
+        self._patience: Any = None
         self._in_entry = False
         self._after_due = False
         self._after = ReadyQueue()

@@ -33,6 +33,7 @@ cdef class Future(Waiter):
     cdef Handle _make_handle(self, object fn, object context)
     cdef int _add(self, Entry entry) except -1
     cdef int add_waiter(self, Waiter waiter) except -1
+    cdef int drop_waiter(self, Waiter waiter) except -1
 
 
 cdef str PENDING

@@ -319,6 +319,12 @@ class Future(Waiter):
         else:
             self._add(waiter)
 
+    def drop_waiter(self, waiter: Any) -> None:
+        """Do not wake *waiter*."""
+        kept = [entry for entry in self._entries() if entry is not waiter]
+        self._first = kept[0] if kept else None
+        self._later = kept[1:] or None
+
     def remove_done_callback(self, fn: Any) -> int:
         """Remove every callback that equals *fn*; returns how many there were."""
         self._check_made()

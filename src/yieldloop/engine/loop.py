@@ -323,6 +323,8 @@ class LoopCore(Core):
             first = timers.first()
             if first == FOREVER:
                 timeout = FOREVER
+                if self._patience is not None and not poller.interest:
+                    timeout = self._patience.next_sleep(self._iteration)
             else:
                 timeout = first - self._now_ns()
                 timeout = 0 if timeout < 0 else timeout if timeout < LONGEST_POLL else LONGEST_POLL

@@ -32,6 +32,7 @@ cdef class Task(Future):
     cdef public object _fut_waiter
     cdef public bint _must_cancel
     cdef public bint _log_destroy_pending
+    cdef bint _asked
     cdef int _cancels
     cdef object _given_name
     cdef long long _unnamed
@@ -72,6 +73,10 @@ cdef class Task(Future):
     @cython.locals(recorder=Recorder)
     cdef int _tell_done(self, Core core) except -1
     cdef int _refuse(self, str text) except -1
+    @cython.locals(task=Task, following=Task, chain=list)
+    cdef int _cancel_chain(self, object msg) except -1
+    @cython.locals(future=Future)
+    cdef int _leave_circle(self, object msg) except -1
 
 
 cpdef bint iscoroutine(object obj)

@@ -73,6 +73,7 @@ class Task(Future):
     """
 
     __slots__ = (
+        "_asked",  # it is passing a request to cancel on, now
         "_changed",  # the tick at which it became ready, parked or done, whichever was last
         "_cancels",  # requests by cancel() not taken back by uncancel()
         "_coro",
@@ -106,6 +107,7 @@ class Task(Future):
         Future._blank(self)
         self._fut_waiter: Any = None
         self._must_cancel = False
+        self._asked = False
         self._cancels = 0
         self._next_error: Any = None
         self._site_code: Any = None
@@ -269,13 +271,61 @@ class Task(Future):
         self._log_tb = False
         if self._state is not PENDING:
             return False
-        self._cancels += 1
+        if self._asked:  # by ourselves: we wait for each other in a circle
+            self._leave_circle(msg)
+            return True
         waited = self._fut_waiter
-        if waited is not None and waited.cancel(msg=msg):
-            return True  # the future wakes us, cancelled
+        if type(waited) is Task:
+            self._cancel_chain(msg)
+            return True
+        self._cancels += 1
+        if waited is not None:
+            self._asked = True
+            try:
+                if waited.cancel(msg=msg):
+                    return True  # the future wakes us, cancelled
+            finally:
+                self._asked = False
         self._must_cancel = True
         self._cancel_message = msg
         return True
+
+    def _cancel_chain(self, msg: Any) -> None:
+        """Pass the request on to the end of a chain of tasks that wait for one another. A loop, since chains can be long."""
+        task = self
+        chain = []
+        while True:
+            task._log_tb = False
+            task._cancels += 1
+            task._asked = True
+            chain.append(task)
+            waited = task._fut_waiter
+            if type(waited) is not Task:
+                break
+            following = waited
+            if following._asked or following._state is not PENDING:
+                break
+            task = following
+        try:
+            if waited is None or not waited.cancel(msg=msg):
+                task._must_cancel = True
+                task._cancel_message = msg
+        finally:
+            for task in chain:
+                task._asked = False
+
+    def _leave_circle(self, msg: Any) -> None:
+        """The request to cancel has come back to us, so nobody of the circle will ever wake us: wait no more."""
+        waited = self._fut_waiter
+        if isinstance(waited, Future):
+            future = waited
+            future.drop_waiter(self)
+        else:
+            waited.remove_done_callback(self.wakeup)
+        self._fut_waiter = None
+        self._must_cancel = True
+        self._cancel_message = msg
+        self._make_ready(None)
 
     def cancelling(self) -> int:
         """The number of requests to cancel that were not taken back."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from yieldloop.engine._leaf import skip_globals
+from yieldloop.loop import dead
 from yieldloop.loop.children import ChildrenMixin
 from yieldloop.loop.datagram import DatagramMixin
 from yieldloop.loop.fds import FdMixin
@@ -29,6 +30,7 @@ class EventLoop(ChildrenMixin, SendfileMixin, UnixMixin, DatagramMixin, FdMixin,
     """
 
     def __init__(self, selector: Any = None, *, poller: Any = None, clock: Any = None) -> None:
+        can_be_dead = dead.switched_on()  # first: a wrong word there is told before anything is opened
         if poller is None and selector is not None:
             poller = from_selector(selector)
         elif poller is None or isinstance(poller, str):
@@ -36,6 +38,7 @@ class EventLoop(ChildrenMixin, SendfileMixin, UnixMixin, DatagramMixin, FdMixin,
         self._transports = TransportTable()
         self._accept_pauses: dict[Any, Any] = {}  # by listening socket: the timer after which accepting goes on
         super().__init__(poller, clock)
+        self.set_dead_loop_check(can_be_dead)
 
     def set_debug(self, enabled: bool) -> None:
         """Debug mode: checks of threads, slow callbacks, and where tasks, handles and transports were made."""

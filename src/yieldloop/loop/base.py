@@ -25,7 +25,7 @@ from yieldloop.engine.futures import Future, isfuture, loop_of
 from yieldloop.engine.loop import LoopCore
 from yieldloop.engine.running import _get_running_loop, _set_running_loop
 from yieldloop.engine.tasks import iscoroutine, iscoroutinefunction
-from yieldloop.loop import watching
+from yieldloop.loop import dead, watching
 from yieldloop.loop.registry import register_loop
 
 skip_globals(globals())
@@ -61,6 +61,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         self._selector = poller  # the name under which tools look for it
         self._clock_resolution = time.get_clock_info("monotonic").resolution  # s; tools read it
         self._pid = os.getpid()
+        self._can_be_dead = False
         register_loop(self)
         self.set_debug(_debug_by_default())
 
@@ -155,7 +156,8 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
     def run_until_complete(self, future: Any) -> Any:
         """Run until *future* (or a task made of that coroutine or awaitable) is done; returns its result or raises.
 
-        RuntimeError if the loop was stopped before that.
+        RuntimeError if the loop was stopped before that; DeadLoopError, which is one, if it is certain that it would never be done
+        (see `set_dead_loop_check`).
         """
         self._check_closed()
         self._check_running()
@@ -164,6 +166,8 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         if new_task:
             future._log_destroy_pending = False  # if the loop stops early, the error below says it
         future.add_done_callback(_run_until_complete_cb)
+        if self._can_be_dead and self._patience is None:
+            self._patience = dead.Patience(self)
         try:
             self.run_forever()
         except BaseException:
@@ -171,6 +175,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
                 future.exception()  # the caller sees what was raised here: do not report it again
             raise
         finally:
+            self._patience = None
             future.remove_done_callback(_run_until_complete_cb)
         if not future.done():
             raise RuntimeError("Event loop stopped before Future completed.")
@@ -227,7 +232,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         self._poller.close()
 
     def __del__(self, _warn: Any = warnings.warn) -> None:
-        if not getattr(self, "_closed", True):
+        if not getattr(self, "_closed", True) and hasattr(self, "_pid"):  # else it was never made
             _warn(f"unclosed event loop {self!r}", ResourceWarning, source=self)
             if not self.is_running():
                 self.close()
@@ -239,6 +244,14 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
                 f"this event loop was made in process {self._pid} and cannot run in its forked child {os.getpid()}: "
                 "make a new loop after the fork (asyncio.run does)"
             )
+
+    def set_dead_loop_check(self, enabled: bool) -> None:
+        """Whether `run_until_complete` raises `yieldloop.DeadLoopError` when nothing can ever wake the tasks that are left.
+
+        On by default, if the environment does not say ``YIELDLOOP_DEAD_LOOP=off``. It is looked for only when the loop is about to
+        sleep without a time limit and no descriptor is armed. `run_forever` by itself never raises it: nobody waits for its end.
+        """
+        self._can_be_dead = bool(enabled) and dead.certain(self._poller)
 
     # --- debugging -----------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import queue
+import sys
 import threading
 import weakref
 from concurrent.futures import thread as _thread_module
@@ -46,6 +47,11 @@ class Pool(concurrent.futures.ThreadPoolExecutor):
     def running(self) -> list[Job]:
         """The loop's jobs that threads have begun and not ended."""
         return [job for job in list(self.jobs) if job.running]
+
+    def is_working(self) -> bool:
+        """True if one of the threads can be seen to work."""
+        frames = sys._current_frames()
+        return any(job_of(frames.get(thread.ident)) is not None for thread in list(self._threads))
 
     def start(self, loop: Any, function: Any, args: tuple[Any, ...]) -> Any:
         """Call ``function(*args)`` in a thread; returns *loop*'s future for the result. RuntimeError after `shutdown`.

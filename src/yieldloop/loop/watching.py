@@ -10,6 +10,7 @@ import importlib
 from typing import Any
 
 watcher: str | None = None  # the dotted name of a module with ``begun(loop)`` and ``ended(loop)``
+explainer: str | None = None  # the dotted name of a module with ``explain(loop)``
 _module: Any = None
 
 
@@ -27,3 +28,11 @@ def ended(loop: Any) -> None:
     """The run of *loop* is over."""
     if _module is not None:
         _module.ended(loop)
+
+
+def explain(loop: Any) -> str:
+    """Who waits for whom on *loop*, as text. In the loop's thread."""
+    if explainer is None:
+        return repr(loop)
+    text: str = importlib.import_module(explainer).explain(loop)
+    return text

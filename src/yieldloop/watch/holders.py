@@ -115,6 +115,6 @@ class Holders:
         resource = resource_of(thing)
         found = list(self._by_thing.get(id(resource), (None, ()))[1])
         noted = getattr(resource, "_holder", None) if isinstance(resource, locks.Lock) else None
-        if isinstance(noted, int) and noted not in found and resource._locked:
+        if noted and noted not in found and resource._locked:
             found.append(noted)
         return found

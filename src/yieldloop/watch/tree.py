@@ -46,6 +46,11 @@ def of_loop(loop: LoopView, now: int, most: int = 200) -> list[str]:
     return lines
 
 
+def of_tasks(loop: LoopView, now: int, most: int = 200) -> list[str]:
+    """The circles and the tasks of one loop."""
+    return _Tree(loop, now, most).lines()
+
+
 def count_of(number: int, what: str) -> str:
     """``1 task``, ``2 tasks``."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -21,6 +21,7 @@ import time
 from typing import Any
 
 from yieldloop.engine.core import logger
+from yieldloop.loop.dead import harmless
 from yieldloop.watch import outside, watchdog
 
 __all__ = ("begun", "ended", "watcher")
@@ -122,6 +123,7 @@ class Watcher:
         """The thread is the parent's, and so are socket and loops; the child gets its own when a loop of its own runs."""
         if self.server is not None:
             self.server.close(forked=True)
+        harmless.clear()
         self._close_fds()
         self._reset()
         self.importing.release()
@@ -131,6 +133,7 @@ class Watcher:
     def _run(self) -> None:
         if hasattr(signal, "pthread_sigmask"):  # signals are the other threads' business
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        harmless.add(threading.current_thread())
         fds = self._wake_fds
         assert fds is not None
         poll = select.poll()
@@ -141,6 +144,7 @@ class Watcher:
         except Exception:
             logger.exception("The thread that watches the loops has failed; they run on unwatched")
         finally:
+            harmless.discard(threading.current_thread())
             if self.server is not None:
                 self.server.close()
                 self.server = None

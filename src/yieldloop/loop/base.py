@@ -25,7 +25,7 @@ from yieldloop.engine.futures import Future, isfuture, loop_of
 from yieldloop.engine.loop import LoopCore
 from yieldloop.engine.running import _get_running_loop, _set_running_loop
 from yieldloop.engine.tasks import iscoroutine, iscoroutinefunction
-from yieldloop.loop import dead, watching
+from yieldloop.loop import dead, lost, watching
 from yieldloop.loop.registry import register_loop
 
 skip_globals(globals())
@@ -62,6 +62,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         self._clock_resolution = time.get_clock_info("monotonic").resolution  # s; tools read it
         self._pid = os.getpid()
         self._can_be_dead = False
+        self._lost = lost.Counts()  # for those who ask (``watch``)
         register_loop(self)
         self.set_debug(_debug_by_default())
 
@@ -289,6 +290,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Report *context* (key ``message``, perhaps ``exception``, ``future``, ``task``, ``handle``, …)."""
+        lost.note(self._lost, context)
         if self._exception_handler is None:
             self._report_by_default(context, "Exception in default exception handler")
             return

@@ -327,6 +327,7 @@ class _Look:
                 seen = TaskView(number_of(task), "?", "parked", None, None, None, (), end)
             if seen is not None:
                 views.append(seen)
+        task = None  # from here on nothing but the list refers to the last one (`lost` counts)
         self._tell_holders()
         views.sort(key=operator.attrgetter("id"))
         found = LoopView(

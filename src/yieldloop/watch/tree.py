@@ -190,5 +190,5 @@ def _lost(lost: dict[str, Any]) -> list[str]:
     for what, groups in lost.items():
         for group in groups if isinstance(groups, list) else ():
             where = f"{short(group['file'])}:{group['line']} in {group['function']}" if group.get("file") else "an unknown place"
-            lines.append(f"{what.replace('_', ' ')}: {group['count']:,} × {where}")
+            lines.append(f"{what}: {group['count']:,} × {where}")
     return lines

@@ -8,9 +8,9 @@ own thread, anything at all: what is read are marks that the engine keeps anyway
 look makes the next one come when the block is as old as the limit. While it goes on it is looked at more and more rarely. Without
 the recorder nothing is known of the time before the first look, so that only twice the limit is sure to be found.
 
-**Waiting for a processor is not blocking.** On a loaded machine a step of a millisecond can take a second. So what seems too long is
-looked at again a tenth of a limit later, and is a block if the thread has not waited for a processor most of that time, as far as
-the kernel tells (Linux's schedstat).
+**Waiting for a processor is not blocking.** On a loaded machine a step of a millisecond can take a second. So what seems too long
+is looked at again a tenth of a limit later, and is a block if the thread has not waited for a processor most of that time, as far
+as the kernel tells (Linux's schedstat).
 
 What cannot be seen: C code that keeps the interpreter's lock. It is noticed when it lets go, if its step is not over then.
 

@@ -67,6 +67,8 @@ def test_what_a_loop_holds_is_told_in_numbers() -> None:
     assert found["yieldloop_timers", name] == 5
     assert 1_000_000 < found["yieldloop_write_buffer_bytes", name] < 50_000_000
     assert found["yieldloop_transports", name] == 2
+    assert found["yieldloop_sent_bytes_total", name] == 50_000_000 - found["yieldloop_write_buffer_bytes", name]
+    assert found["yieldloop_received_bytes_total", name] == 0
     assert found["yieldloop_iterations_total", name] > 1
     assert found["yieldloop_polls_total", name] > 0
 

@@ -31,6 +31,8 @@ cdef class Core:
     cdef Recorder _recorder
     cdef bint _watched
     cdef PyObject *_running_entry
+    cdef public long long _bytes_in
+    cdef public long long _bytes_out
     cdef long long _iteration
     cdef long long _tick
     cdef int _look_in

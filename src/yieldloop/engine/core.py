@@ -32,6 +32,8 @@ class Core:
         "_after_due",  # _after holds some
         "_asleep",  # True while poll may wait: only then does another thread have to wake it
         "_contexts",  # the snapshots of contexts, and the context that is lent
+        "_bytes_in",  # that stream sockets have received, ever
+        "_bytes_out",
         "_closed",  # True after close(); nothing is accepted any more
         "_debug",
         "_entered",  # the standard library's register names a task of ours as the current one
@@ -65,6 +67,8 @@ class Core:
         self._recorder: Recorder | None = None
         self._watched = False
         self._debug = False
+        self._bytes_in = 0
+        self._bytes_out = 0
         self._closed = False
         self._stopping = False
         self._entered = False

@@ -79,7 +79,8 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         ``ready``: entries to run; ``timers``: armed ones; ``tasks``: not done; ``asyncgens``: begun and not finished;
         ``transports``: whose protocol has not been told of the end; ``children``: processes that run; ``threads``: of its pools;
         ``armed``: sides of descriptors that somebody waits for; ``registered``: descriptors that the kernel watches; ``polls``,
-        ``events``, ``wakes``: since the loop was made. ``poller``: its class.
+        ``events``, ``wakes``: since the loop was made, and so ``received``, ``sent``: bytes of stream sockets, as they travel.
+        ``poller``: its class.
         """
         heap: Any = self._heap
         poller: dict[str, int] = self._poller.statistics() if hasattr(self._poller, "statistics") else {}
@@ -97,6 +98,8 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
             "polls": poller.get("polls", 0),
             "events": poller.get("events", 0),
             "wakes": poller.get("wakes", 0),
+            "received": self._bytes_in,
+            "sent": self._bytes_out,
             "poller": type(self._poller).__name__,
         }
 

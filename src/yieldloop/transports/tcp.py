@@ -194,6 +194,7 @@ class TcpTransport(Entry):
         if not data:
             self._end_of_stream()
             return
+        self._loop._bytes_in += len(data)
         if self._intake is not None:
             self._intake.take_directly(data)
             return
@@ -210,6 +211,7 @@ class TcpTransport(Entry):
         if not len(data):
             self._end_of_stream()
             return
+        self._loop._bytes_in += len(data)
         self._above.take(data)
 
     def _receive_into(self) -> None:
@@ -234,6 +236,7 @@ class TcpTransport(Entry):
         if count == 0:
             self._end_of_stream()
             return
+        self._loop._bytes_in += count
         self._tell_of("buffer_updated", count)
 
     def _tell_of(self, method: str, what: Any) -> None:
@@ -355,6 +358,8 @@ class TcpTransport(Entry):
         except BaseException as exc:
             self._fatal(exc, "Fatal write error on socket transport")
             return
+        if sent > 0:
+            self._loop._bytes_out += sent
         if sent == size:
             return
         self._queue.append(memoryview(data)[sent:] if sent > 0 else data)
@@ -378,6 +383,7 @@ class TcpTransport(Entry):
             self._fatal(exc, "Fatal write error on socket transport")
             return
         if sent > 0:
+            self._loop._bytes_out += sent
             queue.consume(sent)
         if queue.size:
             self._arm_writing()

@@ -52,6 +52,8 @@ _OF_A_LOOP = {
     "iterations": ("counter", "", "iterations of the loop"),
     "polls": ("counter", "", "questions to the poller"),
     "poll_events": ("counter", "", "events that the poller has answered with"),
+    "received_bytes": ("counter", "bytes", "bytes that stream sockets have received"),
+    "sent_bytes": ("counter", "bytes", "bytes that stream sockets have sent, but for sendfile"),
     "wakes": ("counter", "", "times that another thread has woken the loop"),
 }
 _HELD = {
@@ -63,6 +65,8 @@ _HELD = {
     "executor_threads": "threads",
     "polls": "polls",
     "poll_events": "events",
+    "received_bytes": "received",
+    "sent_bytes": "sent",
     "wakes": "wakes",
 }
 """Where `loop.statistics()` has it."""

@@ -180,6 +180,7 @@ class _Ending:
     def report(self, patience: float, cut: bool) -> None:
         """Tell the loop's exception handler what is left, in one record, and leave it."""
         from yieldloop.aio.leftovers import Leftovers, pools_of
+        from yieldloop.loop import watching
         from yieldloop.loop.pool import leave_thread
 
         for pool in pools_of(self._loop):
@@ -190,8 +191,10 @@ class _Ending:
             task._log_destroy_pending = False  # said here, once
         if left:
             why = "was interrupted" if cut else f"has taken its {patience:g} s (shutdown_timeout)"
-            text = f"the shutdown {why}; still alive and left behind: {left.summary()}"
-            self._loop.call_exception_handler({"message": f"{text}\n{_indented(str(left))}", "leftovers": left})
+            text = f"the shutdown {why}; still alive and left behind: {left.summary()}\n{_indented(str(left))}"
+            if left.tasks:
+                text += f"\nwho waits for whom:\n{_indented(watching.explain(self._loop))}"
+            self._loop.call_exception_handler({"message": text, "leftovers": left})
 
 
 def _indented(text: str) -> str:

@@ -1,10 +1,10 @@
 """What a program has lost, counted by the place where it was made: exceptions that nobody took, coroutines that nobody awaited.
 
-What lives here: counting, at the moment when something is lost, which costs nothing before. What may not: saying it (``watch/lost.py``),
-and keeping anything of the program: a place is a file, a line and a name, and there are at most `MOST_PLACES` of them.
+What lives here: counting, at the moment when something is lost, which costs nothing before. What may not: saying it
+(``watch/lost.py``), and keeping anything of the program: a place is a file, a line and a name, at most `MOST_PLACES` of them.
 
-Exceptions that nobody took, and tasks that were destroyed while pending, come to a loop's exception handler anyway. A coroutine that
-nobody awaited comes to a function of `warnings`, in whose way we stand to count it.
+Exceptions that nobody took, and tasks that were destroyed while pending, come to a loop's exception handler anyway. A coroutine
+that nobody awaited comes to a function of `warnings`, in whose way we stand to count it.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def _note_coroutine(coro: Any) -> None:
 
 
 def _made_at(coro: Any) -> Place:
-    """Where *coro* was made, if that is noted (`sys.set_coroutine_origin_tracking_depth`); else where it was dropped, which is mostly
-    the line that made it and kept it nowhere.
+    """Where *coro* was made, if that is noted (`sys.set_coroutine_origin_tracking_depth`); else where it was dropped, which is
+    mostly the line that made it and kept it nowhere.
     """
     origin = getattr(coro, "cr_origin", None)
     if origin:

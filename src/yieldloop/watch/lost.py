@@ -1,6 +1,6 @@
 """What was lost, or leaks: counted by the place where it was made.
 
-What lives here: `report`, from what loops count (``loop/lost.py``) and from the tasks of a snapshot. What may not: keeping anything.
+What lives here: `report`, from what loops count (``loop/lost.py``) and from the tasks of a snapshot. What may not: keeping.
 
 ==============================  ======================================================================================
 exceptions never taken          of tasks and futures that are gone: nobody asked for the error
@@ -35,7 +35,7 @@ LONG = "tasks pending for long"
 
 
 def report(loop: Any, tasks: list[Any], views: Iterable[Any]) -> dict[str, list[dict[str, Any]]]:
-    """What *loop* has lost, by kind: lists of {"file", "line", "function", "count"}, most first. *views* are snapshots of *tasks*."""
+    """What *loop* has lost, by kind: lists of {"file", "line", "function", "count"}, most first. *views* are of *tasks*."""
     counts = Counts()
     now = time.monotonic_ns()
     sites: dict[int, Place] = {}

@@ -108,3 +108,28 @@ def test_a_spin() -> None:
         assert spin["line"] in (line, line - 1)  # wherever in its two lines it was when it was looked at
         assert spin["task"] == tasks()["waiter"]["id"]
         assert spin["stack"][0]["function"] == "wait_until_ready"
+
+
+def test_a_forgotten_task() -> None:
+    with sick("forgotten.py") as (program, _):
+        line = line_of("forgotten.py")
+        lost = program.wait_until(lambda: program.ask("snapshot")["loops"][0]["lost"])
+        [place] = lost["exceptions never taken"]
+        assert place["file"].endswith("examples/sick/forgotten.py")
+        assert (place["line"], place["function"], place["count"]) == (line, "main", 3)
+        assert f"exceptions never taken: 3 × examples/sick/forgotten.py:{line} in main" in tree(program)
+        assert "ValueError: order 0 is wrong" in program.stderr()
+
+
+def test_a_swallowed_cancellation() -> None:
+    with sick("swallowed.py") as (program, tasks):
+        assert program.line() == "trying again after CancelledError"
+        program.wait_until(lambda: tasks()["poller"]["state"] == "parked")
+        found = tasks()
+        poller = found["poller"]
+        assert poller["cancelled"] == 1
+        assert poller["end"]["kind"] == "timer"
+        assert stands_at(poller, "swallowed.py", line_of("swallowed.py"))
+        [waiting] = [task for name, task in found.items() if name != "poller"]
+        assert waiting["end"]["tasks"] == [poller["id"]]  # who cancelled it waits for it
+        assert re.search(r"'poller': parked for .*, cancelled 1 time and not done, made at examples/sick/swallowed", tree(program))

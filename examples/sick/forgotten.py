@@ -14,12 +14,9 @@ async def audit(number: int) -> None:
     raise ValueError(f"order {number} is wrong")
 
 
-audits = []
-
-
 async def main() -> None:
     for number in range(3):
-        audits.append(asyncio.create_task(audit(number), name=f"audit-{number}"))  # HERE, and never looked at again
+        asyncio.create_task(audit(number), name=f"audit-{number}")  # HERE, and never looked at again
     while True:
         await asyncio.sleep(0.5)
 

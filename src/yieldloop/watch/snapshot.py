@@ -70,6 +70,7 @@ class TaskView:
     site: Site | None
     chain: tuple[Frame, ...]  # outermost first
     end: End | None  # of a parked task
+    cancelled: int = 0  # how often it was asked to end by cancel(), not taken back; it has not ended
 
     def as_json(self, shared: dict[int, Any] | None = None) -> dict[str, Any]:
         """As a dictionary of plain values. With *shared*, tasks that have a chain, an end or a site in common share its values."""
@@ -85,7 +86,7 @@ class TaskView:
             told_end = shared[id(end)] = end.as_json()
         return {
             "id": self.id, "name": self.name, "state": self.state, "since_ns": self.since_ns, "made_ns": self.made_ns,
-            "site": told_site, "chain": chain, "end": told_end,
+            "site": told_site, "chain": chain, "end": told_end, "cancelled": self.cancelled,
         }  # fmt: skip
 
 
@@ -384,10 +385,11 @@ class _Look:
             made = task._made_ns
             since = task._since()  # by a coarser clock
             since = made if since < made else since
-            return TaskView(number, task.get_name(), state, since, made, self._site_of(task), chain, end)
+            return TaskView(number, task.get_name(), state, since, made, self._site_of(task), chain, end, task.cancelling())
         since = task._since() if hasattr(task, "_since") else None
         made = getattr(task, "_made_ns", None)
-        return TaskView(number, task.get_name(), state, since, made, self._site_of(task), chain, end)
+        cancelled = task.cancelling() if hasattr(task, "cancelling") else 0
+        return TaskView(number, task.get_name(), state, since, made, self._site_of(task), chain, end, cancelled)
 
     def _site_of(self, task: Any) -> Site | None:
         if hasattr(task, "_site"):

@@ -143,7 +143,9 @@ class _Tree:
             return []
         since = f" for {duration(self._now - task.since_ns)}" if task.since_ns is not None else ""
         site = "" if task.site is None else f", made at {short(task.site.file)}:{task.site.line} in {task.site.function}"
-        lines = [f"{indent}{self._name(task.id)}: {task.state}{since}{site}"]
+        times = f"{task.cancelled} time{'' if task.cancelled == 1 else 's'}"
+        cancelled = f", cancelled {times} and not done" if task.cancelled else ""
+        lines = [f"{indent}{self._name(task.id)}: {task.state}{since}{cancelled}{site}"]
         inner = indent + STEP
         lines += [f"{inner}at {_frame(frame)}" for frame in task.chain]
         if task.end is None:

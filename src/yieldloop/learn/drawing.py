@@ -14,7 +14,9 @@ from yieldloop.learn.words import say
 
 __all__ = ["Drawing"]
 
+MARGIN = 6  # characters left of the source: a mark and the number
 STATES = {"created": "○", "running": "▶", "suspended": "‖", "closed": "×"}
+RANKS = {"running": 0, "suspended": 1, "created": 1, "closed": 2}
 COLOURS = ("cyan", "magenta", "yellow", "green", "bright_blue", "bright_red")
 """Each generator has one, by its place among all: in the margin, on the stack and in the list it is the same."""
 
@@ -40,7 +42,7 @@ class Drawing:
             self._highlighted[file] = list(Syntax(code, "python", theme="ansi_dark").highlight(code).split("\n", allow_blank=True))
         return self._highlighted[file]
 
-    def source(self, step: dict[str, Any], height: int) -> Text:
+    def source(self, step: dict[str, Any], width: int, height: int) -> Text:
         """The lines around the current one; in the margin, the place at which each generator stands."""
         lines = self._lines(step["file"])
         first = max(0, min(step["line"] - 1 - height // 2, len(lines) - height))
@@ -62,7 +64,7 @@ class Drawing:
             drawn.append(f"{mark}{number:4} ", style)
             body = line.copy()
             if number == step["line"] and step["stack"]:
-                body.pad_right(200)
+                body.pad_right(max(0, width - MARGIN - body.cell_len))
                 body.stylize("on grey23")
             drawn.append_text(body)
             drawn.append("\n")
@@ -79,9 +81,9 @@ class Drawing:
         return drawn or Text(self._say("nothing"), "dim")
 
     def generators(self, step: dict[str, Any]) -> Text:
-        """Each generator, its state, what it delegates to, and who holds it. Those that are over come last."""
+        """Each generator, its state, what it delegates to, and who holds it. Those that run come first: there may be room for few."""
         drawn = Text()
-        for generator in sorted(step["generators"], key=lambda generator: generator["state"] == "closed"):
+        for generator in sorted(step["generators"], key=lambda generator: RANKS[generator["state"]]):
             closed = generator["state"] == "closed"
             style = "dim" if closed else self._colours[generator["id"]]
             drawn.append(f"{STATES[generator['state']]} {generator['name']}", f"bold {style}")

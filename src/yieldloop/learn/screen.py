@@ -181,15 +181,16 @@ class Stepper(App[None]):
         self._fill("title", Text.assemble(self._walk["title"], "  ", (number, "not bold")))
         self._fill("event", Text(step["text"], style="bold red" if step["event"] == "exception" else ""))
         self.query_one("#source").border_title = f"{self._say('source')} · {step['file']}"
-        self._fill("source", drawing.source(step, self._height("source")))
+        self._fill("source", drawing.source(step, *self._room_of("source")))
         self._fill("frames", drawing.frames(step))
         self._fill("generators", drawing.generators(step))
         self._fill("loop", drawing.loop(step))
-        self._fill("output", drawing.output(self.index, self._height("output")))
+        self._fill("output", drawing.output(self.index, self._room_of("output")[1]))
         self.query_one("#loop").display = self._has_loop
 
-    def _height(self, name: str) -> int:
-        return max(1, self.query_one(f"#{name}").content_size.height)
+    def _room_of(self, name: str) -> tuple[int, int]:
+        size = self.query_one(f"#{name}").content_size
+        return size.width, max(1, size.height)
 
     def _fill(self, name: str, text: Text) -> None:
         self.query_one(f"#{name}", Static).update(text)

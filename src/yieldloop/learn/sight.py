@@ -344,7 +344,7 @@ class _Look:
         state = "running" if id(frame) in self._on_stack else state_of(generator)
         holders = self._holders[id(generator)]
         if not holders and state != "closed":
-            holders.append(Phrase("stack"))
+            holders.append(Phrase("stack" if self._on_stack else "elsewhere"))
         return {
             "id": name,
             "name": name,

@@ -55,6 +55,7 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "inside": ("{owner}", "{owner}"),
     "own stack": ("{owner} 的值栈", "the value stack of {owner}"),
     "stack": ("某个正在运行的帧的值栈（没有名字）", "the value stack of a running frame (no name)"),
+    "elsewhere": ("没有名字的某处", "something that has no name"),
     # the panes
     "source": ("源码", "Source"),
     "frames": ("栈上的帧", "Frames on the stack"),

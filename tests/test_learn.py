@@ -431,6 +431,7 @@ def test_the_page_speaks_both_languages_at_the_same_step(page: Any) -> None:
     page.locator(".walk-bar button").first.click()
     page.keyboard.press("y")
     page.click("text=English")
-    assert page.inner_text(".walk-event").startswith("inner #1 yields 1 and stops")
+    page.wait_for_selector(".walk-event:has-text('inner #1 yields 1 and stops')")
     page.click("text=中文")
-    assert page.inner_text(".walk-event").startswith("inner #1 产出 1 后停下")
+    page.wait_for_selector(".walk-event:has-text('inner #1 产出 1 后停下')")
+    assert page.input_value(".walk-number input") == "7"

@@ -81,7 +81,7 @@ class Drawing:
         return drawn or Text(self._say("nothing"), "dim")
 
     def generators(self, step: dict[str, Any]) -> Text:
-        """Each generator, its state, what it delegates to, and who holds it. Those that run come first: there may be room for few."""
+        """Each generator, its state, what it delegates to, and who holds it. Those that run come first: room may be short."""
         drawn = Text()
         for generator in sorted(step["generators"], key=lambda generator: RANKS[generator["state"]]):
             closed = generator["state"] == "closed"

@@ -396,6 +396,15 @@ def test_a_bare_future_and_a_reader_that_settles_it(api: Any) -> None:
         async def alone() -> None:
             await loop.create_future()
 
+        promise = loop.create_future()
+
+        async def wants() -> None:
+            await promise
+
+        async def sets(future: Any) -> None:
+            await asyncio.Event().wait()
+            future.set_result(None)
+
         async def by_reader() -> None:
             future = loop.create_future()
             loop.add_reader(left, future.set_result, None)
@@ -404,8 +413,12 @@ def test_a_bare_future_and_a_reader_that_settles_it(api: Any) -> None:
             finally:
                 loop.remove_reader(left)
 
-        seen = await parked(api, alone(), by_reader())
+        seen = await parked(api, alone(), by_reader(), wants(), sets(promise))
         assert end_of(seen["alone"]).kind == "future"
+        assert end_of(seen["alone"]).known_to == []
+        assert end_of(seen["wants"]).kind == "future"
+        assert seen["sets"].id in end_of(seen["wants"]).known_to
+        assert seen["wants"].id not in end_of(seen["wants"]).known_to
         assert (end_of(seen["by_reader"]).kind, end_of(seen["by_reader"]).fd) == ("fd", left.fileno())
         left.close()
         right.close()

@@ -66,7 +66,7 @@ class Place:
     So the chain of a task is found by one look into a dictionary a link, and tasks that stand alike share it.
     """
 
-    __slots__ = ("_chain", "above", "below", "code", "depth", "frame", "silent", "withs")
+    __slots__ = ("_chain", "_codes", "above", "below", "code", "count", "depth", "frame", "limited", "silent", "withs")
 
     def __init__(self, above: Place | None, code: types.CodeType | None, frame: Frame | None) -> None:
         self.above = above
@@ -74,23 +74,37 @@ class Place:
         self.code = code  # of the last link, None if that has none; kept, since places are found by its id
         self.frame = frame
         self.silent = code is not None and id(code) in _SILENT_CODE
-        # An `async with` is somewhere in the chain.
-        self.withs: bool = (above is not None and above.withs) or (code is not None and has_async_with(code))
         self.depth: int = 0 if above is None else above.depth + 1
+        self.count: int = (0 if above is None else above.count) + (code is not None)  # links with code
+        # Those of them (by number, from 0) in whose code there is an `async with`.
+        self.withs: tuple[int, ...] = () if above is None else above.withs
+        if code is not None and has_async_with(code):
+            self.withs = (*self.withs, self.count - 1)
+        self.limited: bool | None = None  # a wait with a time-out of its own is among them (`ends` knows which do)
         self._chain: tuple[Frame, ...] | None = None
+        self._codes: tuple[types.CodeType, ...] | None = None
 
     @property
     def chain(self) -> tuple[Frame, ...]:
         """The links, outermost first."""
         if self._chain is None:
-            links = []
-            place: Place | None = self
-            while place is not None:
-                if place.frame is not None and not place.silent:
-                    links.append(place.frame)
-                place = place.above
-            self._chain = tuple(reversed(links))
+            self._chain = tuple(place.frame for place in self._way() if place.frame is not None)
         return self._chain
+
+    @property
+    def codes(self) -> tuple[types.CodeType, ...]:
+        """The code of the links that have one, outermost first."""
+        if self._codes is None:
+            self._codes = tuple(place.code for place in self._way() if place.code is not None)
+        return self._codes
+
+    def _way(self) -> list[Place]:
+        way = []
+        place: Place | None = self
+        while place is not None:
+            way.append(place)
+            place = place.above
+        return way[::-1]
 
     def step(self, key: Any, code: types.CodeType | None, frame: Frame) -> Place:
         """The place one link further, which is not known yet."""
@@ -138,13 +152,13 @@ def frame_of(frame: types.FrameType) -> Frame:
     return Frame(_kind_of(code), code.co_qualname, code.co_filename, frame.f_lineno)
 
 
-def walk(coro: Any, passed: list[Any] | None = None) -> tuple[Place, Any, Any]:
-    """Where a suspended *coro* stands, the innermost coroutine or generator, and the awaitable without a frame at the end (a
-    `Sleep`, a `SockCall`, …) or None. *passed* is given (code, coroutine) of each link, outermost first.
+def walk(coro: Any) -> tuple[Place, list[Any], Any]:
+    """Where a suspended *coro* stands; the coroutines and generators of the links that have code, outermost first; and the
+    awaitable without a frame at the end (a `Sleep`, a `SockCall`, …) or None.
     """
     place = _start()
+    passed: list[Any] = []
     obj = coro
-    generator = None
     while obj is not None and place.depth < DEEPEST:
         kind = type(obj)
         if kind is _Coroutine:
@@ -161,7 +175,7 @@ def walk(coro: Any, passed: list[Any] | None = None) -> tuple[Place, Any, Any]:
         else:
             place, following = _through(place, obj, kind)
             if following is None or type(following) in _SILENT:
-                return place, generator, obj
+                return place, passed, obj
             obj = following
             continue
         if frame is None:
@@ -169,13 +183,14 @@ def walk(coro: Any, passed: list[Any] | None = None) -> tuple[Place, Any, Any]:
         code = frame.f_code
         key = (id(code), frame.f_lasti)
         known = place.below.get(key)
-        place = known if known is not None else place.step(key, code, frame_of(frame))
-        if not place.silent:
-            generator = obj
-            if passed is not None:
-                passed.append((code, obj))
+        if known is None:
+            known = place.step(key, code, frame_of(frame))
+        if known.silent:
+            break
+        place = known
+        passed.append(obj)
         obj = following
-    return place, generator, None
+    return place, passed, None
 
 
 _Coroutine, _Generator, _AsyncGenerator = types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType

@@ -19,11 +19,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from yieldloop.aio import threads, waiting
+from yieldloop.engine.futures import Future
 from yieldloop.engine.gathering import _GatheringFuture
 from yieldloop.engine.sleeping import Sleep
+from yieldloop.engine.tasks import Task
 from yieldloop.transports.intake import Intake, Reading
 from yieldloop.transports.sockcalls import SockCall
-from yieldloop.watch.chains import Place, is_future_type, walk
+from yieldloop.watch.chains import Place, is_future_type
 from yieldloop.watch.facts import (
     BOUND,
     End,
@@ -59,23 +61,22 @@ class Ends:
         self._sources: dict[int, End] | None = None  # by id of a future: the timer or descriptor that will settle it
         self._jobs: dict[int, tuple[Any, str | None]] | None = None  # see `jobs_of_threads`
 
-    def of(self, future: Any, coro: Any, place: Place, generator: Any, last: Any) -> End:
-        """What a task waits for that is parked on *future* and drives *coro*, whose `walk` ended at the other three.
+    def of(self, future: Any, place: Place, passed: list[Any], last: Any) -> End:
+        """What a task waits for that is parked on *future*, and whose coroutine's `walk` has found the other three.
 
         Tasks that wait for one thing share one End.
         """
-        end = None
         if last is not None:
             end = self._of_awaitable(last)
-        elif generator is not None:
-            role = ROLES.get(id(place.code))
+            if end is not None:
+                return end
+        elif passed:
+            code = id(place.code)
+            role = ROLES.get(code)
             if role is not None:
-                end = role(self, generator)
-                if id(place.code) in PARTS:
-                    end = self._wider(coro, end)
-        if end is None:
-            end = self.of_future(future)
-        return end
+                end = role(self, passed[-1])
+                return self._wider(place, passed, end) if code in PARTS else end
+        return self.of_future(future)
 
     def shared(self, kind: str, thing: Any, label: str) -> End:
         """The one End of all that wait for *thing*."""
@@ -85,23 +86,18 @@ class Ends:
             end = self._shared[key] = End(kind, label, thing=thing)
         return end
 
-    def limit_of(self, coro: Any, place: Place) -> int | None:
-        """When `wait_for` or `wait` ends the wait of the task that drives *coro* (ns), if one of them is in its chain."""
-        above: Place | None = place
-        while above is not None and id(above.code) not in LIMITS:
-            above = above.above
-        if above is None:
+    def limit_of(self, place: Place, passed: list[Any]) -> int | None:
+        """When `wait_for` or `wait` ends the wait of the task whose `walk` has found this (ns), if one of them is in its chain."""
+        if place.limited is None:
+            place.limited = any(id(code) in LIMITS for code in place.codes)
+        if not place.limited:
             return None
-        passed: list[Any] = []
-        walk(coro, passed)
-        found = [LIMITS[id(code)](locals_of(inner)) for code, inner in passed if id(code) in LIMITS]
+        found = [LIMITS[id(code)](locals_of(inner)) for code, inner in _pairs(place, passed) if id(code) in LIMITS]
         return min((ns_of(when) for when in found if when is not None), default=None)
 
-    def _wider(self, coro: Any, end: End) -> End:
+    def _wider(self, place: Place, passed: list[Any], end: End) -> End:
         """A queue's join() waits for an event of its own, a barrier for a condition: what the program sees is the wider one."""
-        passed: list[Any] = []
-        walk(coro, passed)
-        for code, generator in passed[-2::-1]:
+        for code, generator in _pairs(place, passed)[-2::-1]:
             wider = WIDER.get(id(code))
             if wider is not None:
                 return wider(self, generator)
@@ -141,6 +137,8 @@ class Ends:
 
     def of_future(self, future: Any) -> End:
         kind = type(future)
+        if kind is Future:
+            return self._of_plain(future)
         if not is_future_type(kind):
             return End("future", place_of(future), thing=future)
         if is_task_type(kind):
@@ -148,18 +146,24 @@ class Ends:
         if issubclass(kind, _GATHERS):
             left = [child for child in list(future._children) if is_future_type(type(child)) and not child.done()]
             return End("gather", f"gather, {len(left)} left", tasks=self.numbers(left), thing=future)
-        for callback in callbacks_of(future):
+        return self._of_plain(future)
+
+    def _of_plain(self, future: Any) -> End:
+        entries = future._entries() if type(future) is Future else ()
+        alone = len(entries) == 1 and type(entries[0]) is Task  # nothing but the task that waits is to be told
+        for callback in () if alone else callbacks_of(future):
             end = self._by_callback(callback, future)
             if end is not None:
                 return end
-        if id(future) in self._known_jobs():  # of the loop's own pool, whose jobs have no future but this one
+        jobs = self._jobs
+        if id(future) in (self._known_jobs() if jobs is None else jobs):  # of the loop's own pool: it has no future but this one
             return self._of_job(future)
         if self._sources is None:
             self._sources = self._find_sources()
         found = self._sources.get(id(future))
         if found is not None:
             return End(found.kind, found.label, when_ns=found.when_ns, fd=found.fd, direction=found.direction, thing=future)
-        return End("future", place_of(future), thing=future)
+        return End("future", place_of(future), thing=future) if alone else self.shared("future", future, place_of(future))
 
     def _by_callback(self, callback: Any, future: Any) -> End | None:
         """Some futures know those that settle them: to pass a cancellation on."""
@@ -223,3 +227,6 @@ _SOCK_DIRECTIONS = {
 }
 
 
+def _pairs(place: Place, passed: list[Any]) -> list[tuple[Any, Any]]:
+    """(code, coroutine) of each link that has code, outermost first."""
+    return list(zip(place.codes, passed, strict=False))

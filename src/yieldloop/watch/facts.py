@@ -37,7 +37,8 @@ class End:
 
     kind: str  # future timer fd lock semaphore condition event barrier queue thread child task gather unknown
     label: str
-    holders: list[int] = field(default_factory=list)  # tasks that hold it (of a future: that have it in a local variable)
+    holders: list[int] = field(default_factory=list)  # tasks that hold it
+    known_to: list[int] = field(default_factory=list)  # of a future: other tasks that have it in a variable, and may set it
     waiters: list[int] = field(default_factory=list)  # the first of those that wait for the same thing, this task included
     waiting: int = 0  # how many wait for it, this task included
     tasks: list[int] = field(default_factory=list)  # the tasks that it waits for

@@ -19,23 +19,16 @@ from collections import deque
 from typing import Any
 
 from yieldloop.aio import locks, timeouts
-from yieldloop.watch.chains import has_async_with, walk
+from yieldloop.watch.chains import Place
+
+HELD = frozenset({"lock", "semaphore", "condition"})  # kinds of ends that somebody may hold
 
 _CONDITIONS = (_locks.Condition, locks.Condition)
-_HELD = (_locks.Lock, locks.Lock, _locks.Semaphore, locks.Semaphore, *_CONDITIONS)
+_HOLDABLE = (_locks.Lock, locks.Lock, _locks.Semaphore, locks.Semaphore, *_CONDITIONS)
 _TIMEOUTS = (_timeouts.Timeout, timeouts.Timeout)
-_SEEN = (*_HELD, *_TIMEOUTS, contextlib.AsyncExitStack)
+_SEEN = (*_HOLDABLE, *_TIMEOUTS, contextlib.AsyncExitStack)
+_Method, _Function = types.MethodType, types.FunctionType
 _seen: dict[type, bool] = {}
-_withs: dict[int, tuple[Any, bool]] = {}  # by id of a code object: it, and whether there is an `async with` in it
-
-
-def _has_async_with(code: Any) -> bool:
-    known = _withs.get(id(code))
-    if known is None:
-        if len(_withs) > 10_000:
-            _withs.clear()
-        known = _withs[id(code)] = (code, has_async_with(code))
-    return known[1]
 
 
 def _is_seen(kind: type) -> bool:
@@ -50,21 +43,46 @@ def _is_seen(kind: type) -> bool:
 def entered_by(generator: Any) -> list[Any]:
     """The locks, semaphores, conditions and time-outs in whose ``async with`` a suspended coroutine is (or that it enters now)."""
     found: list[Any] = []
+    stacks = False
     before: Any = None
     for part in gc.get_referents(generator):
         kind = type(part)
-        if kind is types.MethodType:
-            if part.__func__.__name__ == "__aexit__" and _is_seen(type(part.__self__)):
-                found.append(part.__self__)
-        elif type(before) is types.FunctionType and before.__name__ == "__aexit__" and _is_seen(kind):
-            found.append(part)  # from Python 3.14 on function and object lie side by side
-        before = part
-    for stack in [thing for thing in found if isinstance(thing, contextlib.AsyncExitStack)]:
-        found.remove(stack)
-        callbacks = getattr(stack, "_exit_callbacks", None)
-        for _, callback in list(callbacks) if isinstance(callbacks, deque) else ():
-            if type(callback) is types.MethodType and _is_seen(type(callback.__self__)):
-                found.append(callback.__self__)
+        if kind is _Method:
+            owner = part.__self__
+            function = part.__func__
+            if type(function) is not _Function or function.__name__ != "__aexit__" or not _is_seen(type(owner)):
+                continue
+        elif kind is _Function:
+            before = part
+            continue
+        elif before is not None and before.__name__ == "__aexit__" and _is_seen(kind):
+            owner = part  # from Python 3.14 on function and object lie side by side
+            before = None
+        else:
+            before = None
+            continue
+        found.append(owner)
+        stacks = stacks or isinstance(owner, contextlib.AsyncExitStack)
+    if stacks:
+        for stack in [thing for thing in found if isinstance(thing, contextlib.AsyncExitStack)]:
+            found.remove(stack)
+            callbacks = getattr(stack, "_exit_callbacks", None)
+            for _, callback in list(callbacks) if isinstance(callbacks, deque) else ():
+                if type(callback) is _Method and _is_seen(type(callback.__self__)):
+                    found.append(callback.__self__)
+    return found
+
+
+def known_by(generator: Any) -> list[Any]:
+    """What a suspended coroutine has in its variables, those that it shares with inner functions included."""
+    found = []
+    for part in gc.get_referents(generator):
+        if type(part) is types.CellType:
+            try:
+                part = part.cell_contents
+            except ValueError:  # not set yet
+                continue
+        found.append(part)
     return found
 
 
@@ -79,19 +97,17 @@ class Holders:
     def __init__(self) -> None:
         self._by_thing: dict[int, tuple[Any, list[int]]] = {}  # by id of a lock: it, and the numbers of its holders
 
-    def look(self, number: int, coro: Any, wanted: Any) -> int | None:
-        """Task *number* drives *coro*, in whose chain there is an ``async with``, and waits for the thing *wanted* (or None).
+    def look(self, number: int, place: Place, passed: list[Any], wanted: Any) -> int | None:
+        """Task *number*, whose `walk` has found *place* and *passed*, waits for the thing *wanted* (or None).
 
         Returns when a time-out in its chain ends its wait (ns), or None.
         """
         held: list[Any] = []
         until = None
-        passed: list[Any] = []
-        walk(coro, passed)
-        for code, generator in passed:
-            if not _has_async_with(code):
-                continue
-            for thing in entered_by(generator):
+        for i in place.withs:
+            if i >= len(passed):
+                break  # a part of it has ended meanwhile
+            for thing in entered_by(passed[i]):
                 if isinstance(thing, _TIMEOUTS):
                     when = thing.when()
                     if when is not None and (until is None or when * 1e9 < until):

@@ -38,16 +38,12 @@ def report(loop: Any, tasks: list[Any], views: Iterable[Any]) -> dict[str, list[
     """What *loop* has lost, by kind: lists of {"file", "line", "function", "count"}, most first. *views* are of *tasks*."""
     counts = Counts()
     now = time.monotonic_ns()
-    sites: dict[int, Place] = {}
+    alone = _alone(tasks)
     for view in views:
-        if view.site is not None:
-            place = sites[view.id] = (view.site.file, view.site.line, view.site.function)
-        else:
-            place = _lost.ELSEWHERE
         if view.since_ns is not None and now - view.since_ns >= LONG_NS:
-            counts.add(LONG, place)
-    for number in _alone(tasks):
-        counts.add(NOBODY_WAITS, sites.get(number, _lost.ELSEWHERE))
+            counts.add(LONG, _place(view.site))
+        if view.id in alone:
+            counts.add(NOBODY_WAITS, _place(view.site))
     found = [counts, _lost.everywhere]
     own = getattr(loop, "_lost", None)
     if own is not None:
@@ -55,16 +51,20 @@ def report(loop: Any, tasks: list[Any], views: Iterable[Any]) -> dict[str, list[
     return {kind: _told(places) for each in found for kind, places in list(each.by_kind.items())}
 
 
+def _place(site: Any) -> Place:
+    return _lost.ELSEWHERE if site is None else (site.file, site.line, site.function)
+
+
 def _told(places: dict[Place, int]) -> list[dict[str, Any]]:
     most = sorted(places.items(), key=lambda item: (-item[1], item[0]))[:MOST_TOLD]
     return [{"file": file, "line": line, "function": name, "count": count} for (file, line, name), count in most]
 
 
-def _alone(tasks: list[Any]) -> list[int]:
+def _alone(tasks: list[Any]) -> set[int]:
     """The numbers of those of *tasks*, held by that list, to which nothing refers but their loop and what wakes them."""
     count = sys.getrefcount
-    found = []
+    found = set()
     for task in tasks:
         if type(task) is Task and count(task) <= KEPT_BY_THE_LOOP + KEPT_BY_THE_LOOK and not task.done() and not task._entries():
-            found.append(task._number)
+            found.add(task._number)
     return found

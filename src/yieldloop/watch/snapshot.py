@@ -34,12 +34,13 @@ from yieldloop.watch.chains import Frame, is_new, stack_of, walk
 from yieldloop.watch.ends import MOST_NAMED, Ends
 from yieldloop.watch.facts import End, armed_sides, function_name, is_task_type, of_transport, place_of
 from yieldloop.watch.graph import cycles_of
-from yieldloop.watch.holders import Holders
+from yieldloop.watch.holders import HELD, Holders, known_by
 
 __all__ = ("Doing", "End", "Fd", "Frame", "LoopView", "Site", "Snapshot", "TaskView", "take")
 
 TRIES = 20  # readings of a set that another thread changes
 FORMAT = 1
+FEW_FUTURES, FEW_TASKS = 1000, 10_000  # up to so many it is told who knows a future
 
 
 @dataclass(slots=True, frozen=True)
@@ -297,8 +298,8 @@ class _Look:
         self._ends = Ends(loop, number_of)
         self._holders = Holders()
         self._sites: dict[Any, Site] = {}
-        self._ends_seen: dict[int, tuple[End, list[int]]] = {}  # by id: each end that is a thing, and who waits for it
-        self._limited: list[End] = []  # ends of one task alone, whose wait a time-out ends
+        self._ends_seen: list[End] = []  # each end that is a thing, and those of one task alone, whose wait a time-out ends
+        self._lines: dict[int, list[int]] = {}  # by id of a thing: who waits for it
 
     def _what_runs(self) -> tuple[Any, int | None, Any]:
         """(task or handle that runs, since when, current task)."""
@@ -330,6 +331,7 @@ class _Look:
                 views.append(seen)
         task = None  # from here on nothing but the list refers to the last one (`lost` counts)
         self._tell_holders()
+        self._tell_who_knows(tasks)
         views.sort(key=operator.attrgetter("id"))
         found = LoopView(
             loop_number(self._loop),
@@ -340,12 +342,19 @@ class _Look:
             self._count_timers(),
             self._fds(),
             views,
-            cycles_of({view.id: view.end.needs for view in views if view.end is not None and (view.end.tasks or view.end.holders)}),
+            self._cycles(views),
             lost.report(self._loop, tasks, views),
         )
-        for end, _ in self._ends_seen.values():
+        for end in self._ends_seen:
             end.thing = None  # the snapshot keeps nothing of the program alive
         return found
+
+    def _cycles(self, views: list[TaskView]) -> list[list[int]]:
+        """Among those alone who need somebody and are needed: there may be a hundred thousand who wait for one."""
+        waiting = [view for view in views if view.end is not None and (view.end.tasks or view.end.holders)]
+        ends: Any = {id(view.end): view.end for view in waiting}
+        needed = {number for end in ends.values() for number in end.needs}
+        return cycles_of({view.id: view.end.needs for view in waiting if view.id in needed and view.end is not None})
 
     def _task(self, task: Any) -> TaskView | None:
         if task.done():
@@ -359,7 +368,7 @@ class _Look:
             state = "running"
             chain = stack_of(self._innermost(), getattr(coro, "cr_frame", None))
         else:
-            place, generator, last = walk(coro)
+            place, passed, last = walk(coro)
             chain = place.chain
             if future is None:
                 state = "new" if is_new(coro) else "ready"
@@ -367,20 +376,23 @@ class _Look:
                 state = "ready"
             else:
                 state = "parked"
-                end = self._ends.of(future, coro, place, generator, last)
+                end = self._ends.of(future, place, passed, last)
                 if end.thing is not None:
-                    seen = self._ends_seen.get(id(end))
-                    if seen is None:
-                        seen = self._ends_seen[id(end)] = (end, [])
-                    seen[1].append(number)
-            until = self._ends.limit_of(coro, place) if end is not None else None
+                    line = self._lines.get(id(end.thing))
+                    if line is None:
+                        line = self._lines[id(end.thing)] = []
+                    line.append(number)
+                    if not end.waiting:
+                        end.waiting = 1
+                        self._ends_seen.append(end)
+            until = self._ends.limit_of(place, passed) if end is not None else None
             if place.withs:
-                other = self._holders.look(number, coro, None if end is None else end.thing)
+                other = self._holders.look(number, place, passed, None if end is None else end.thing)
                 until = other if until is None or (other is not None and other < until) else until
             if until is not None and end is not None:
                 end = copy.copy(end)  # for this task alone
                 end.until_ns = until
-                self._limited.append(end)
+                self._ends_seen.append(end)
         if ours:
             made = task._made_ns
             since = task._since()  # by a coarser clock
@@ -410,18 +422,29 @@ class _Look:
 
     def _tell_holders(self) -> None:
         """Now that all tasks are known: who holds what they wait for, and who else waits."""
-        line_of: dict[int, list[int]] = {}
-        for end, line in self._ends_seen.values():
-            line_of.setdefault(id(end.thing), []).extend(line)
-        for end in [*(end for end, _ in self._ends_seen.values()), *self._limited]:
-            if end.thing is None:
-                continue
-            line = sorted(line_of.get(id(end.thing), ()))
-            end.holders = self._holders.of(end.thing)
-            end.waiting = len(line)
-            end.waiters = line[:MOST_NAMED]
-        for end in self._limited:
-            end.thing = None
+        for line in self._lines.values():
+            if len(line) > 1:
+                line.sort()
+        for end in self._ends_seen:
+            if end.thing is not None:
+                if end.kind in HELD:
+                    end.holders = self._holders.of(end.thing)
+                line = self._lines[id(end.thing)]
+                end.waiting = len(line)
+                end.waiters = line[:MOST_NAMED]
+
+    def _tell_who_knows(self, tasks: list[Any]) -> None:
+        """Whoever has a future in a variable may be the one that will set it; said of few futures and tasks only."""
+        futures = {id(end.thing): end for end in self._ends_seen if end.kind == "future"}
+        if not 0 < len(futures) <= FEW_FUTURES or len(tasks) > FEW_TASKS:
+            return
+        for task in tasks:
+            passed = walk(task.get_coro())[1] if task is not self._current else ()
+            for part in (part for generator in passed for part in known_by(generator)):
+                end = futures.get(id(part))
+                number = number_of(task)
+                if end is not None and task._fut_waiter is not part and number not in end.known_to:
+                    end.known_to.append(number)
 
     def _innermost(self) -> types.FrameType | None:
         return None if self._thread_id is None else sys._current_frames().get(self._thread_id)

@@ -136,6 +136,10 @@ class _Tree:
         task = self._by_id.get(number)
         return f"task {number}" if task is None else f"task {number} {task.name!r}"
 
+    def _names(self, numbers: list[int]) -> str:
+        more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
+        return ", ".join(self._name(number) for number in numbers[:5]) + more
+
     def _task(self, task: TaskView, indent: str) -> list[str]:
         self._shown.add(task.id)
         self._left -= 1
@@ -177,9 +181,9 @@ class _Tree:
         if end.when_ns is not None:
             text += f", due in {duration(end.when_ns - self._now)}"
         if end.holders:
-            does = "known to" if end.kind == "future" else "held by"
-            text += f", {does} {', '.join(self._name(number) for number in end.holders[:5])}"
-            text += f" and {len(end.holders) - 5} more" if len(end.holders) > 5 else ""
+            text += f", held by {self._names(end.holders)}"
+        if end.known_to:
+            text += f", known to {self._names(end.known_to)}"
         if end.waiting > 1:
             text += f", {end.waiting:,} tasks wait for it"
         if end.until_ns is not None:

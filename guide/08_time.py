@@ -160,9 +160,9 @@ def main():
             early.append(when)
 
     begin = loop.time()
-    for number in range(50):
+    for number in range(10):
         loop.call_at(begin + number / 1000, note, begin + number / 1000)
-    together(loop, sleep(loop, 0.06))
+    together(loop, sleep(loop, 0.02))
     print("  early:", early)
 
 

@@ -37,13 +37,17 @@ LEGS = [
 ]
 
 
-def run_leg(leg: Leg, arguments: list[str], folder: str) -> tuple[int, dict[str, Any] | None]:
-    """Run mirror.py once; returns its exit status and its figures (None if it left none)."""
+RECORDING = Path(__file__).resolve().parents[1] / "build" / "mirror.recording"
+
+
+def run_leg(leg: Leg, arguments: list[str], folder: str, record: bool) -> tuple[int, dict[str, Any] | None]:
+    """Run mirror.py once; returns its exit status and its figures (None if it left none). *record*: into the file RECORDING."""
     hand_over = Path(folder, leg.label.replace(" ", "-") + ".json")
     env = {name: value for name, value in os.environ.items() if name != "YIELDLOOP_PURE"}
     if leg.pure:
         env["YIELDLOOP_PURE"] = leg.pure
-    command = [sys.executable, *leg.launcher, PROGRAM, *arguments, "--label", leg.label, "--report", str(hand_over)]
+    launcher = [*leg.launcher[:-1], "--record", str(RECORDING), *leg.launcher[-1:]] if record else leg.launcher
+    command = [sys.executable, *launcher, PROGRAM, *arguments, "--label", leg.label, "--report", str(hand_over)]
     status = subprocess.run(command, env=env).returncode
     if not hand_over.exists():
         return status or 1, None
@@ -63,10 +67,12 @@ def main(arguments: list[str]) -> int:
     legs = LEGS if yieldloop.compiled() else LEGS[:2]
     reports = []
     failed = []
+    RECORDING.parent.mkdir(exist_ok=True)
+    RECORDING.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         for leg in legs:
             print(f"==> {leg.label}", file=sys.stderr, flush=True)
-            status, report = run_leg(leg, arguments, folder)
+            status, report = run_leg(leg, arguments, folder, record=leg is legs[-1])
             if report is not None:
                 reports.append(report)
             if status or report is None or not is_as_claimed(leg, report):
@@ -76,6 +82,9 @@ def main(arguments: list[str]) -> int:
         print(table(reports))
     if len(legs) < len(LEGS):
         print("\nyieldloop is not compiled here, so there is no third column (`make build` says why).")
+    if RECORDING.exists():
+        shown, python = (os.path.relpath(path) for path in (RECORDING, sys.executable))
+        print(f"\nWhat the loop of the last column did is in {shown}; see it with:\n    {python} -m yieldloop open {shown}")
     if failed:
         print(f"\nFAILED: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

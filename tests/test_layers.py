@@ -24,6 +24,7 @@ LEVELS = {
     "wire": 3,
     "transports": 4,
     "loop": 5,
+    "record": 5.5,
     "aio": 6,
     "subprocess": 6,
     "cli": 7,

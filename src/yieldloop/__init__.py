@@ -8,6 +8,7 @@ What we do not build ourselves (abstract classes, exceptions) is the standard li
 from __future__ import annotations
 
 import gc as _gc
+import os as _os
 from typing import TYPE_CHECKING, Any
 
 # What an import makes stays. Looking for garbage in it again and again is a sixth of its time, so that is done once, afterwards.
@@ -26,6 +27,7 @@ try:
     from yieldloop import aio as _aio
     from yieldloop._speed import compiled
     from yieldloop.aio import *
+    from yieldloop.engine import recording as _recording
     from yieldloop.engine.futures import Future, isfuture  # type: ignore[assignment]
     from yieldloop.engine.handles import Handle, TimerHandle  # type: ignore[assignment]
     from yieldloop.engine.probe import Probe
@@ -47,6 +49,9 @@ finally:
 
 watching.watcher = "yieldloop.watch.watcher"  # imported when a loop first runs
 watching.explainer = "yieldloop.watch.explaining"  # imported when a loop is found dead, or does not end
+_recording.sources = "yieldloop.watch.recording"  # imported when a recording is written
+if _os.environ.get("YIELDLOOP_RECORD_FILE"):
+    _import_module("yieldloop.record").obey_environment()
 
 __version__ = "0.1.0"
 
@@ -72,6 +77,6 @@ def __getattr__(name: str) -> Any:
     if name in _aio.LATER:
         value = globals()[name] = getattr(_aio, name)
         return value
-    if name == "subprocess":
-        return _import_module("yieldloop.subprocess")
+    if name in ("record", "subprocess"):
+        return _import_module(f"yieldloop.{name}")
     return getattr(_asyncio, name)

@@ -17,7 +17,7 @@ from yieldloop.cli import asking, pages
 
 __all__ = ["main", "split_command"]
 
-_VALUED = ("--poller", "--shutdown-timeout")
+_VALUED = ("--poller", "--record", "--shutdown-timeout")
 """Options of ``run`` that take the next word."""
 
 
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run",
         help="run an unmodified asyncio program on yieldloop",
-        usage="yieldloop run [--poller NAME] [--debug] [--shutdown-timeout S] [--] PROGRAM.py|-m MODULE [ARGS...]",
+        usage="yieldloop run [--poller NAME] [--debug] [--record FILE] [--shutdown-timeout S] [--] PROGRAM.py|-m MODULE [ARGS...]",
         description=(
             "Runs PROGRAM (a file, a directory or a zip file) or MODULE as python would; asyncio.run, asyncio.Runner and "
             "asyncio.new_event_loop inside it give a yieldloop loop. A loop class or a policy that the program itself "
@@ -63,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--poller", metavar="NAME", help="how to wait for events: epoll, poll, select or kqueue")
     run.add_argument("--debug", action="store_true", help="asyncio's debug mode, as PYTHONASYNCIODEBUG=1 sets it")
+    run.add_argument(
+        "--record", metavar="FILE", help="at the exit, write what the loops did last to FILE ({pid} in it: the process's number)"
+    )
     run.add_argument(
         "--shutdown-timeout",
         metavar="SECONDS",
@@ -108,6 +111,11 @@ def _run(words: Sequence[str], parser: argparse.ArgumentParser) -> int:
         _choose_poller(options.poller, parser)
     if options.debug:
         os.environ["PYTHONASYNCIODEBUG"] = "1"
+
+    if options.record is not None:
+        from yieldloop import record
+
+        record.save_on("exit", options.record)
 
     from yieldloop.cli import program as runner
     from yieldloop.cli.install import install

@@ -62,13 +62,8 @@ cdef class Recorder:
     cdef readonly long long oldest
     cdef object __weakref__
 
-    cdef inline long long look(self) noexcept:
-        cdef long long now
-        if self._streak >= 16:
-            self._streak ^= 64
-            if self._streak & 64:
-                return self._tick
-        now = _inline.ticks()
+    cdef inline long long note(self, int kind, unsigned long long subject, unsigned long long thing) noexcept:
+        cdef long long now = _inline.ticks()
         if now - self._tick < SHORT:
             if self._streak < 16:
                 self._streak += 1
@@ -78,17 +73,24 @@ cdef class Recorder:
                 self._turn()
                 now = self._tick
         self._tick = now
+        self._put(kind, subject, thing)
         return now
 
-    cdef inline long long note(self, int kind, unsigned long long subject, unsigned long long thing) noexcept:
-        cdef long long now = self.look()
+    cdef inline long long quick(self, int kind, unsigned long long subject, unsigned long long thing) noexcept:
+        if self._streak >= 16:
+            self._streak ^= 64
+            if self._streak & 64:
+                self._put(kind, subject, thing)
+                return self._tick
+        return self.note(kind, subject, thing)
+
+    cdef inline void _put(self, int kind, unsigned long long subject, unsigned long long thing) noexcept:
         cdef Cell *cell = self._next
-        cell[0] = <Cell>now << 21 | (subject & 0x7FFF) << 6 | <Cell>kind
+        cell[0] = <Cell>self._tick << 21 | (subject & 0x7FFF) << 6 | <Cell>kind
         cell[1] = (subject >> 15) << 43 | thing << 21 >> 21
         self._next = cell + 2
         if self._next == self._end:
             self._turn()
-        return now
 
     cdef Cell *_drop(self) noexcept
     cdef Chunk *_at(self, Py_ssize_t i) noexcept

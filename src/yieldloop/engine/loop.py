@@ -467,16 +467,16 @@ class LoopCore(Core):
 
     def _note_end(self, entry: Any) -> None:
         """Record that *entry* is over. A task's step has said so already, unless it ended by an error."""
-        recorder = self._recorder
+        recorder: Any = self._recorder
         if type(entry) is Task:
             task = entry
             self._tick = recorder.note(_record.MARK if task.done() else _record.OVER, task._number, 0)
         elif type(entry) is Handle or type(entry) is TimerHandle or type(entry) is ThreadsafeHandle:
             handle = entry
             if not handle._cancelled:
-                self._tick = recorder.note(_record.CALLBACK, _record.label_call(handle._callback), 0)
+                self._tick = recorder.quick(_record.CALLBACK, _record.label_call(handle._callback), 0)
         else:
-            self._tick = recorder.note(_record.CALLBACK, _record.label_call(entry), 0)
+            self._tick = recorder.quick(_record.CALLBACK, _record.label_call(entry), 0)
 
     def _run_after(self) -> None:
         """What was put off to the end of the entry that has just run (`Core._call_after`)."""

@@ -160,7 +160,7 @@ class Task(Future):
         if recorder is not None:
             if self._given_name is None:
                 recorder.note_offset(self._number - self._unnamed)
-            self._made = recorder.note(_record.CREATED, self._number, self._facts())
+            self._made = recorder.quick(_record.CREATED, self._number, self._facts())
             self._changed = self._made
             if self._given_name is not None:
                 recorder.note_name(self._number, self._given_name)
@@ -450,8 +450,7 @@ class Task(Future):
         core = self._core
         if core is not None and core._watched:
             self._tell_woken(core, future)
-            if core._recorder is not None:
-                core._recorder.note(_record.STEPPED, self._number, 0)
+            self._tell_stepped(core)
         previous = swap_current(self._loop, self)
         try:
             self.step()
@@ -480,9 +479,9 @@ class Task(Future):
         if recorder is not None:
             if type(by) is Task:
                 other = by
-                self._changed = recorder.note(_record.WOKEN_TASK, self._number, other._number)
+                self._changed = recorder.quick(_record.WOKEN_TASK, self._number, other._number)
             else:
-                self._changed = recorder.note(_record.WOKEN, self._number, _inline.address(by))
+                self._changed = recorder.quick(_record.WOKEN, self._number, _inline.address(by))
         if core._probe is not None:
             core.emit("task_woken", self, by)
 
@@ -495,7 +494,7 @@ class Task(Future):
             self._make_ready(None)  # a bare yield: only the turn is given up
             if core is not None and core._watched:
                 if core._recorder is not None:
-                    core._tick = core._recorder.note(_record.TURN, self._number, 0)
+                    core._tick = core._recorder.quick(_record.TURN, self._number, 0)
                     self._changed = core._tick
                 if core._probe is not None:
                     core.emit("task_parked", self, None)
@@ -605,7 +604,7 @@ class Task(Future):
                 else:
                     recorder.note_name(self._number, self._given_name)
             how = 2 if self._state is CANCELLED else 0 if self._exception is None else 1
-            core._tick = recorder.note(_record.DONE, self._number, how)
+            core._tick = recorder.quick(_record.DONE, self._number, how)
             self._changed = core._tick
         if core._probe is not None:
             core.emit("task_done", self)

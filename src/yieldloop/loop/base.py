@@ -19,6 +19,7 @@ from asyncio.base_events import BaseEventLoop as _StockLoop
 from asyncio.base_events import _run_until_complete_cb  # type: ignore[attr-defined]  # anyio looks for this very function to find the root task
 from typing import Any
 
+from yieldloop.engine import recording
 from yieldloop.engine._leaf import skip_globals
 from yieldloop.engine.core import logger
 from yieldloop.engine.futures import Future, isfuture, loop_of
@@ -63,6 +64,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         self._pid = os.getpid()
         self._can_be_dead = False
         self._lost = lost.Counts()  # for those who ask (``watch``)
+        self._ran_in: str | None = None  # the name of the thread that ran it last
         register_loop(self)
         self.set_debug(_debug_by_default())
 
@@ -127,6 +129,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         hooks = sys.get_asyncgen_hooks()
         try:
             self._thread_id = threading.get_ident()
+            self._ran_in = threading.current_thread().name
             sys.set_asyncgen_hooks(firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook)
             _set_running_loop(self)
             self._begin_run()
@@ -224,6 +227,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         if self._debug:
             logger.debug("Close %r", self)
         self._closed = True
+        recording.retire(self)
         self._release()
         self._drop_everything()
         self._executor_shutdown_called = True

@@ -55,4 +55,9 @@ def register_loop(loop: Any) -> None:
     _loops.add(loop)
 
 
+def all_loops() -> list[Any]:
+    """Every loop of ours that lives, in the order of nothing."""
+    return list(_loops)
+
+
 _install()

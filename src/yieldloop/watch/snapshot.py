@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yieldloop
+from yieldloop.engine.recording import loop_number
 from yieldloop.engine.tasks import Task
 from yieldloop.loop import registry
 from yieldloop.watch import lost
@@ -235,10 +236,8 @@ def _again(read: Any) -> Any:
 # --- numbers -----------------------------------------------------------------------------------------------------------
 
 _numbering = threading.Lock()
-_foreign: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()  # stock tasks and loops: their numbers
+_foreign: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()  # stock tasks: their numbers
 _serial = itertools.count(1)
-_loop_serial = itertools.count(1)
-_loop_numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
 
 def number_of(task: Any) -> int:
@@ -250,15 +249,6 @@ def number_of(task: Any) -> int:
         number = _foreign.get(task)
         if number is None:
             number = _foreign[task] = -next(_serial)
-        return number
-
-
-def loop_number(loop: Any) -> int:
-    """The number by which *loop* is called, from 1 in this process."""
-    with _numbering:
-        number = _loop_numbers.get(loop)
-        if number is None:
-            number = _loop_numbers[loop] = next(_loop_serial)
         return number
 
 

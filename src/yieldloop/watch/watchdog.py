@@ -30,6 +30,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from yieldloop import record
 from yieldloop.engine.core import logger
 from yieldloop.engine.handles import Handle
 from yieldloop.watch import stacks
@@ -110,7 +111,7 @@ class _Table:
                 setattr(entry, name, getattr(block, name))
             entry.count += 1
         entry.worst_ns = max(entry.worst_ns, block.ns)
-        if is_new or callbacks:
+        if is_new or callbacks or record.wanted("stall"):
             # Not in the watching thread: a log handler may wait for the lock that the blocked loop holds.
             teller = threading.Thread(target=_tell, args=(dataclasses.replace(entry), is_new), name="yieldloop-tell", daemon=True)
             try:
@@ -123,6 +124,7 @@ class _Table:
 def _tell(block: Block, is_new: bool) -> None:
     if is_new:
         logger.warning("%s", block)
+    record.happened("stall")
     for callback in list(callbacks):
         try:
             callback(block)

@@ -54,10 +54,13 @@ def serving(folder: Path) -> Iterator[tuple[Any, subprocess.Popen[str]]]:
             try:
                 assert watched.stdout is not None and watched.stdout.readline() == "ready\n"
                 with start("watch", str(watched.pid)) as server:
-                    assert server.stdout is not None
-                    yield urllib.parse.urlsplit(server.stdout.readline().strip()), watched
-                    server.send_signal(signal.SIGINT)
-                    assert server.wait(20) == 0
+                    try:
+                        assert server.stdout is not None
+                        yield urllib.parse.urlsplit(server.stdout.readline().strip()), watched
+                        server.send_signal(signal.SIGINT)
+                        assert server.wait(20) == 0
+                    finally:
+                        server.kill()
             finally:
                 watched.kill()
 

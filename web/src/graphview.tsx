@@ -6,6 +6,7 @@ import { found, query, rowOfTask, rows, selected, snapshot } from "./state";
 import { say } from "./words";
 
 const MOST = 200; // tasks drawn at once
+const FEW = 8; // of those that hang on one task alone
 const HEIGHT = 44;
 
 interface Edge {
@@ -27,22 +28,33 @@ const inCycles = computed(() => {
 
 const isCyclic = ({ from, to }: Edge): boolean => inCycles.value.has(from) && inCycles.value.get(from) === inCycles.value.get(to);
 
-/** The tasks to draw: those in cycles, then those that were searched for with their neighbours, then the most waited for. */
+/** The tasks to draw: cycles first, then the most waited for. A search keeps what it finds and its neighbours. Of the many that wait
+ * for one task and have no other part in the graph a few are drawn, and the others are counted at that task. */
 const drawn = computed(() => {
-  const degree = new Map<number, number>();
+  const near = new Map<number, number[]>();
+  const join = (one: number, other: number): void => void (near.get(one)?.push(other) ?? near.set(one, [other]));
   for (const { from, to } of edges.value) {
-    degree.set(from, degree.get(from) ?? 0);
-    degree.set(to, (degree.get(to) ?? 0) + 1);
+    join(from, to);
+    join(to, from);
   }
-  let ids = [...degree.keys()];
+  let ids = [...near.keys()];
   if (query.value) {
     const wanted = new Set(found.value.map(({ id }) => id));
-    const near = new Set(edges.value.flatMap(({ from, to }) => (wanted.has(from) || wanted.has(to) ? [from, to] : [])));
-    ids = ids.filter((id) => near.has(id));
+    ids = ids.filter((id) => wanted.has(id) || near.get(id)!.some((other) => wanted.has(other)));
   }
-  const weight = (id: number): number => (inCycles.value.has(id) ? 1e9 : 0) + degree.get(id)!;
+  const more = new Map<number, number>(); // task: how many of its neighbours are not drawn
+  const leaves = new Map<number, number>();
+  ids = ids.filter((id) => {
+    const [hub, ...others] = near.get(id)!;
+    if (others.length || near.get(hub!)!.length <= FEW || inCycles.value.has(id) || id === selected.value) return true;
+    const place = (leaves.get(hub!) ?? 0) + 1;
+    leaves.set(hub!, place);
+    if (place > FEW) more.set(hub!, place - FEW);
+    return place <= FEW;
+  });
+  const weight = (id: number): number => (inCycles.value.has(id) ? 1e9 : 0) + near.get(id)!.length;
   ids.sort((one, other) => weight(other) - weight(one));
-  return { shown: new Set(ids.slice(0, MOST)), omitted: Math.max(0, ids.length - MOST), waiting: degree.size };
+  return { shown: new Set(ids.slice(0, MOST)), more, omitted: near.size - Math.min(ids.length, MOST), waiting: near.size };
 });
 
 const nameOf = (id: number): string => rowOfTask.value.get(id)?.name ?? `${say("task")} ${id}`;
@@ -77,6 +89,7 @@ function Arrow({ edge }: { edge: Edge }) {
 
 function Node({ id }: { id: number }) {
   const { x, y, width, height } = plan.value.graph.node(String(id)) as Placed;
+  const more = drawn.value.more.get(id);
   const choose = (): void => void (selected.value = id);
   return (
     <g
@@ -92,6 +105,7 @@ function Node({ id }: { id: number }) {
       <rect width={width} height={height} rx="6" />
       <text x="12" y="18">{shorten(nameOf(id), 26)}<title>{nameOf(id)}</title></text>
       <text x="12" y="35" class="quiet">{shorten(waitsOf(id), 34)}<title>{waitsOf(id)}</title></text>
+      {more && <text x={width - 8} y="18" text-anchor="end" class="quiet">+{count(more)}</text>}
     </g>
   );
 }

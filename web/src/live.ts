@@ -1,6 +1,6 @@
 // The page that is served: asks its own server for snapshots often and for the recording now and then, while it is looked at.
 import type { Block, RecordingDocument, SnapshotDocument } from "./documents";
-import { live, payload } from "./state";
+import { live, payload, view } from "./state";
 
 const SNAPSHOT_EVERY = 2_000; // milliseconds
 const RECORDING_EVERY = 10_000;
@@ -24,6 +24,7 @@ export async function follow(): Promise<void> {
         if (snapshot === undefined) throw new Error("The process does not answer");
         if (due) recorded = performance.now();
         const argv = (recording ?? snapshot)?.process.argv ?? [];
+        if (payload.value === null && !recording) view.value = "tasks";
         payload.value = { kind: "recording", title: argv.join(" "), snapshot, recording, blocks };
       } catch {
         live.value = "ended";

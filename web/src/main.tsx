@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { App, Switches } from "./app";
 import { follow } from "./live";
 import { isLive, unpack } from "./payload";
-import { payload } from "./state";
+import { payload, view } from "./state";
 import { mountStepper } from "./stepper";
 import { unpackWalk } from "./walk";
 import type { WalkDocument } from "./walk";
@@ -43,6 +43,7 @@ if (isLive(text)) {
     render(<Walks walks={data.walks.map(unpackWalk)} />, app);
   } else {
     payload.value = data;
+    if (!data.recording) view.value = "tasks";
     render(<App />, app);
   }
 }

@@ -34,7 +34,7 @@ async def main():
     jobs = asyncio.Queue()
     waiting = [asyncio.create_task(wait_for_work(jobs), name=f"waiter-{number}") for number in range(3)]
     print("ready", flush=True)
-    await asyncio.gather(*waiting)
+    await asyncio.sleep(600)  # without a timer the loop would be dead, and say so
 
 asyncio.run(main())
 """
@@ -125,6 +125,7 @@ def test_the_live_page_shows_the_chain_of_a_task_and_says_when_the_process_is_go
         page.goto(address.geturl())
         page.click("role=tab[name^=Tasks]")
         page.click('[data-task]:has-text("waiter-1")')
+        page.wait_for_selector(".details .chain .end")
         chain = page.locator(".details .chain li").all_inner_texts()
         assert chain[0].splitlines()[0] == "wait_for_work coroutine" and "program.py:5" in chain[0]
         assert "Queue" in chain[-1]

@@ -14,14 +14,15 @@ export interface ProcessInfo {
   speed?: string;
 }
 
-/** time, kind (a name of the engine's probe), task number or thing id, thing id or 0 */
+/** time, kind (a name of the engine's probe), subject, object. They are a task's number or a thing's id, and a thing's id or 0; in
+ * fd_ready descriptor and mask, in poll_begun the time-out in ns (-1: none), in poll_done how many entries are ready. */
 export type RecordedEvent = [number, string, number, number];
 
 export interface RecordedTask {
   name: string;
-  coro: string;
+  coro: string | null;
   site: Site | null;
-  made_ns: number;
+  made_ns: number | null;
 }
 
 export interface Thing {

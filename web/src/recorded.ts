@@ -3,7 +3,7 @@ import type { ChainLink, RecordedEvent, SnapshotLoop } from "./documents";
 import type { LoopModel } from "./model";
 import { thingOf } from "./model";
 import type { WalkDocument, WalkFrame, WalkStep, WalkSteps } from "./walk";
-import { moment } from "./format";
+import { duration, moment } from "./format";
 import { language, say } from "./words";
 
 const SHOWN = 200; // entries of one list in one step; more are counted
@@ -137,9 +137,16 @@ class RecordedSteps implements WalkSteps {
   }
 
   private text([time, kind, subject, object]: RecordedEvent): string {
-    const actor = kind.startsWith("task_") ? this.task(subject) : this.thing(subject);
+    return `${moment(time - this.loop.begin)}  ${say(kind)} ${this.about(kind, subject, object)}`.trimEnd();
+  }
+
+  /** What an event's numbers mean: see the recording's documentation. */
+  private about(kind: string, subject: number, object: number): string {
+    if (kind === "poll_begun") return subject > 0 ? `≤ ${duration(subject)}` : "";
+    if (kind === "poll_done") return `(${subject})`;
+    if (kind === "fd_ready") return `${subject} ${["", "r", "w", "rw"][object] ?? object}`;
     const other = this.thing(object);
-    return `${moment(time - this.loop.begin)}  ${say(kind)} ${actor}${other ? ` → ${other}` : ""}`;
+    return `${kind.startsWith("task_") ? this.task(subject) : this.thing(subject)}${other ? ` → ${other}` : ""}`;
   }
 
   private waiting(kind: string, index: number): string[] {

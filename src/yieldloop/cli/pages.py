@@ -66,7 +66,10 @@ def read_document(path: Path) -> dict[str, Any]:
             return found
     from yieldloop import record
 
-    document: dict[str, Any] = record.load(path).as_json()
+    try:
+        document: dict[str, Any] = record.load(path).as_json()
+    except record.RecordingError as error:
+        raise ValueError(str(error)) from None
     return document
 
 
@@ -76,7 +79,7 @@ def _payload(document: dict[str, Any]) -> dict[str, Any]:
 
     if "loops" not in document or "process" not in document:
         raise ValueError("it is JSON, but neither a recording nor a snapshot")
-    kind = "snapshot" if "taken_ns" in document else "recording"
+    kind = "recording" if "wall_ns" in document else "snapshot"
     return {"kind": "recording", "title": " ".join(document_argv(document)), kind: document}
 
 

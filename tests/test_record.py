@@ -483,6 +483,26 @@ def test_a_signal_writes_a_recording(tmp_path):
     assert any(kind == "task_parked" for _, kind, _, _ in record.load(path).as_json()["loops"][0]["events"])
 
 
+TROUBLE = {
+    "dead": "async def main():\n    await yieldloop.Event().wait()",
+    "stall": "async def main():\n    time.sleep(0.7)\n    await yieldloop.sleep(0.1)",
+}
+
+
+@pytest.mark.parametrize("occasion", TROUBLE)
+def test_trouble_writes_a_recording(tmp_path, occasion):
+    path = tmp_path / "file"
+    program = f"import time, yieldloop\n{TROUBLE[occasion]}\nyieldloop.run(main())"
+    done = run(program, YIELDLOOP_RECORD_FILE=str(path), YIELDLOOP_RECORD_ON=occasion)
+    assert (done.returncode == 0) == (occasion == "stall"), done.stderr
+    document = record.load(path).as_json()
+    (loop,) = document["loops"]
+    assert document["snapshot"]["loops"][0]["id"] == loop["id"]
+    if occasion == "stall":
+        assert loop["events"][-1][1] == "task_stepped"  # which goes on: it was written during the block
+        assert [block["loop"] for block in document["blocks"]] == [loop["id"]]
+
+
 def test_the_exit_writes_a_recording_but_that_of_a_forked_child_does_not(tmp_path):
     program = """
 import os, sys, yieldloop

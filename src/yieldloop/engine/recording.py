@@ -65,13 +65,12 @@ MOST_PAST = 4  # loops
 class Past:
     """What a recording needs of one loop: of one that lives, *core*, at any time; of a closed one what was left when it closed."""
 
-    __slots__ = ("_tasks", "closed", "core", "id", "identity", "name", "pid", "recorder", "thread")
+    __slots__ = ("_tasks", "closed", "core", "id", "name", "pid", "recorder", "thread")
 
     def __init__(self, core: Any) -> None:
         self.core = core
         self.recorder: Recorder = core.recorder
         self.id = loop_number(core)
-        self.identity = id(core)  # by which blocks know it
         self.name = f"{type(core).__name__}-{self.id}"
         self.thread: str | None = core._ran_in
         self.pid: int = core._pid

@@ -25,7 +25,7 @@ from yieldloop.engine.recording import mode
 if TYPE_CHECKING:
     from yieldloop.record.document import Recording
 
-__all__ = ["OCCASIONS", "RecordingError", "happened", "load", "mode", "obey_environment", "save", "save_on", "wanted"]
+__all__ = ["OCCASIONS", "RecordingError", "happened", "load", "mode", "obey_environment", "save", "save_on"]
 
 OCCASIONS = ("exit", "stall", "dead")  # besides signals
 PAUSE = 10.0  # s between two recordings that stalls ask for
@@ -45,7 +45,9 @@ def save(path: str | os.PathLike[str]) -> str:
     from yieldloop.record import files, taking
 
     path = os.fspath(path).replace("{pid}", str(os.getpid()))
-    files.write(path, *taking.take(_more()))
+    head, chunks = taking.take()  # first, before time passes
+    head["more"] = _more()
+    files.write(path, head, chunks)
     return path
 
 
@@ -78,9 +80,9 @@ def save_on(occasion: str, path: str | os.PathLike[str]) -> None:
     """Write a recording to *path* on *occasion*; asked again, to another file.
 
     ``exit``: when the interpreter exits. ``stall``: when something blocks a loop (at most every 10 s). ``dead``: when nothing can
-    wake a loop's tasks any more. Else it is the name of a signal that the program does not use, such as ``USR2``: a thread writes
-    whenever it comes; to be called in the main thread. A forked child writes only if *path* has a ``{pid}``. ValueError for what is
-    none of these.
+    wake a loop's tasks any more, or its shutdown does not end. Else it is the name of a signal that the program does not use, such
+    as ``USR2``; to be called in the main thread then. On ``stall`` and on signals a thread of its own writes. A forked child writes
+    only if *path* has a ``{pid}``. ValueError for what is none of these.
     """
     if occasion == "exit" and "exit" not in _asked:
         atexit.register(happened, "exit")
@@ -100,32 +102,35 @@ def _handle_signal(name: str) -> str:
 
 
 def _on_signal(number: int, frame: Any) -> None:
-    name = signal.Signals(number).name
-    threading.Thread(target=happened, args=(name,), name="yieldloop-recording").start()
+    happened(signal.Signals(number).name)
 
 
-def wanted(occasion: str) -> bool:
-    """True if *occasion* is to write a recording."""
-    return occasion in _asked
-
-
-def happened(occasion: str) -> str | None:
-    """*occasion* is there: write a recording if one was asked for. Returns its path, or None. Never raises; errors are logged."""
+def happened(occasion: str) -> None:
+    """*occasion* is there: write a recording if one was asked for. Never raises; errors are logged."""
     global _last_stall
     path, pid = _asked.get(occasion, ("", 0))
     if not path or (pid != os.getpid() and "{pid}" not in path):
-        return None
+        return
+    if occasion in ("exit", "dead"):
+        _save_for(occasion, path)
+        return
     if occasion == "stall":
         if time.monotonic() < _last_stall + PAUSE:
-            return None
+            return
         _last_stall = time.monotonic()
+    try:  # who waits for us is stuck, or in a hurry; the interpreter's exit waits for this thread
+        threading.Thread(target=_save_for, args=(occasion, path), name="yieldloop-recording").start()
+    except RuntimeError as exc:  # no more threads, or the interpreter ends
+        logger.error("No recording was written to %r on %s: %r", path, occasion, exc)
+
+
+def _save_for(occasion: str, path: str) -> None:
     try:
         written = save(path)
     except Exception as exc:
         logger.error("No recording was written to %r on %s: %r", path, occasion, exc)
-        return None
-    logger.info("A recording was written to %s on %s; `yieldloop open` shows it", written, occasion)
-    return written
+    else:
+        logger.info("A recording was written to %s on %s; `yieldloop open` shows it", written, occasion)
 
 
 def obey_environment() -> None:

@@ -20,8 +20,8 @@ from yieldloop.loop.registry import all_loops
 __all__ = ["process", "take"]
 
 
-def take(more: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """The head of a recording, with *more* in it, and the chunks of records that it speaks of."""
+def take() -> tuple[dict[str, Any], list[bytes]]:
+    """The head of a recording, and the chunks of records that it speaks of."""
     found = loops_of_now()
     chunks: list[bytes] = []
     loops = [_loop(past, chunks) for past in found]
@@ -33,7 +33,6 @@ def take(more: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         "loops": loops,
         "labels": {str(label): _describe(what, where) for label, what, where in labels()},
         "bytes": sum(map(len, chunks)),
-        "more": more,
     }
     return head, chunks
 
@@ -46,13 +45,11 @@ def loops_of_now() -> list[recording.Past]:
 
 def process() -> dict[str, Any]:
     """What this process is."""
-    from yieldloop import __version__ as version
-
     return {
         "pid": os.getpid(),
         "argv": sys.orig_argv[1:] if not sys.argv or not sys.argv[0] else list(sys.argv),
         "python": sys.version.split()[0],
-        "yieldloop": version,
+        "yieldloop": sys.modules["yieldloop"].__version__,
         "speed": "compiled" if compiled() else "interpreted",
     }
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from yieldloop import record
 from yieldloop.watch import snapshot, tree
 
 __all__ = ("explain",)
 
 
 def explain(loop: Any) -> str:
-    """Who waits for whom on *loop*, with the circles marked."""
+    """Who waits for whom on *loop*, with the circles marked. Also the moment for a recording, if one was asked for."""
+    record.happened("dead")
     shot = snapshot.take(loop)
     return "\n".join(tree.of_tasks(shot.loops[0], shot.taken_ns))

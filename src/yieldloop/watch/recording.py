@@ -16,9 +16,7 @@ __all__ = ["SOURCES", "Recording", "RecordingError"]
 def _blocks() -> list[Any]:
     from yieldloop.watch import watchdog
 
-    numbers = {each.identity: each.id for each in taking.loops_of_now()}
-    found = [block.as_json() for block in watchdog.blocks()]
-    return [block | {"loop": numbers[block["loop"]]} for block in found if block["loop"] in numbers]
+    return [block.as_json() for block in watchdog.blocks()]
 
 
 def _snapshot() -> Any:

@@ -111,7 +111,8 @@ class _Table:
                 setattr(entry, name, getattr(block, name))
             entry.count += 1
         entry.worst_ns = max(entry.worst_ns, block.ns)
-        if is_new or callbacks or record.wanted("stall"):
+        record.happened("stall")
+        if is_new or callbacks:
             # Not in the watching thread: a log handler may wait for the lock that the blocked loop holds.
             teller = threading.Thread(target=_tell, args=(dataclasses.replace(entry), is_new), name="yieldloop-tell", daemon=True)
             try:
@@ -124,7 +125,6 @@ class _Table:
 def _tell(block: Block, is_new: bool) -> None:
     if is_new:
         logger.warning("%s", block)
-    record.happened("stall")
     for callback in list(callbacks):
         try:
             callback(block)

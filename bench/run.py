@@ -60,6 +60,8 @@ def plan(given: argparse.Namespace, works: dict[str, spec.Workload]) -> rounds.P
     if given.only is None:
         chosen = [w for w in chosen if (given.with_web or w.group != "web") and (w.quick or not given.quick or w.group == "web")]
     names = choose(given.impl, impls.IMPLEMENTATIONS, "implementation")
+    if given.impl is None:
+        names = [name for name in names if not impls.IMPLEMENTATIONS[name].on_demand]
     if impls.BASE not in names:
         names.insert(0, impls.BASE)
     budget = spec.BUDGET_S * (QUICK_SHARE if given.quick else 1.0)

@@ -26,7 +26,7 @@ class Unavailable(Exception):
 class Implementation:
     """module: what the program gets as `asyncio`. factory: the module whose `new_event_loop` makes the loop.
 
-    own: None for others' packages; for ours, whether it has to be compiled.
+    own: None for others' packages; for ours, whether it has to be compiled. on_demand: measured only if it is named.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Implementation:
     factory: str | None = None
     own: bool | None = None
     environ: dict[str, str] = field(default_factory=dict)
+    on_demand: bool = False
 
     def package(self) -> str:
         """The distribution whose version names this implementation."""
@@ -58,6 +59,17 @@ IMPLEMENTATIONS: dict[str, Implementation] = {
         ),
         Implementation("yieldloop-loop", "yieldloop compiled, loop under asyncio", factory="yieldloop", own=True),
         Implementation("yieldloop", "yieldloop compiled, as the module", module="yieldloop", own=True),
+        *(
+            Implementation(
+                f"yieldloop-{mode}",
+                f"yieldloop compiled, recorder {mode}",
+                module="yieldloop",
+                own=True,
+                environ={"YIELDLOOP_RECORD": mode},
+                on_demand=True,
+            )
+            for mode in ("off", "ring", "full")
+        ),
         Implementation(BARE, "bare C on epoll", module="", own=None),
     )
 }

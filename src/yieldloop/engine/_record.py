@@ -25,6 +25,7 @@ import functools
 import sys
 import time
 from array import array
+from contextvars import Context
 from types import BuiltinFunctionType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import Any
 
@@ -194,7 +195,8 @@ def label_coro(coro: Any) -> int:
 def label_call(function: Any) -> int:
     """The label of what a call of *function* runs. Keeps its code, its name or its type; never itself."""
     if type(function) is functools.partial:
-        function = function.func
+        run, args = function.func, function.args  # of `to_thread`: what is run in a context
+        function = args[0] if args and type(getattr(run, "__self__", None)) is Context else run
     if type(function) is MethodType:
         function = function.__func__
     if type(function) is FunctionType:

@@ -5,6 +5,7 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from yieldloop.engine cimport _inline
 from yieldloop.engine._marks cimport Reading, read_both
 
+import contextvars
 import functools
 
 cdef enum:
@@ -175,6 +176,7 @@ cdef Py_ssize_t _taken = 0
 cdef list _kept = []
 cdef long long _last = 0
 cdef object _partial = functools.partial
+cdef object _Context = contextvars.Context
 
 
 def _some_method(self):
@@ -226,7 +228,8 @@ cpdef long long label_call(object function) noexcept:
     cdef PyObject *code
     cdef void *definition
     if type(function) is _partial:
-        function = function.func
+        run, args = function.func, function.args
+        function = args[0] if args and type(getattr(run, "__self__", None)) is _Context else run
     callee = yl_callee(<PyObject *>function)
     code = yl_code_of_function(callee)
     if code != NULL:

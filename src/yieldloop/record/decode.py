@@ -112,7 +112,7 @@ class Decoder:
             self.add(ns, "task_done", task, 0)
             self.task(task)["outcome"] = ("result", "exception", "cancelled")[min(thing, 2)]
         if inner is None:
-            self.settled_by(f"set by task {self.task(task)['name']}", "future")
+            self.settled_by("", "future", task)
             self.ends(ns)
 
     def other(self, ns: int, kind: int, subject: int, thing: int) -> None:
@@ -146,7 +146,12 @@ class Decoder:
             self.ends(ns)
 
     def end(self) -> None:
-        """What ran at the end of the recording has no record: it is still running."""
+        """What ran at the end of the recording has no record: it is still running. And by now the tasks' names are known."""
+        for thing in self.things.values():
+            if "set_by" in thing:
+                thing["label"] = f"set by {self.task(thing['set_by'])['name']}"
+            elif thing["kind"] == "task":
+                thing["label"] = self.task(thing["task"])["name"]
         doing = self.head["doing"]
         if doing is None or doing["began_ns"] < self.since:
             return
@@ -217,9 +222,11 @@ class Decoder:
         else:
             self.settled_by(f"set by {what['label']}", "future")
 
-    def settled_by(self, label: str, kind: str) -> None:
+    def settled_by(self, label: str, kind: str, task: int | None = None) -> None:
         for number in self.settled:
             self.things[str(number)].update(kind=kind, label=label)
+            if task is not None:
+                self.things[str(number)]["set_by"] = task
         self.settled.clear()
 
     def task_thing(self, number: int) -> int:

@@ -34,7 +34,7 @@ def test_the_site_is_built_without_a_warning_and_needs_no_network(language: str,
     assert (built.returncode, built.stderr) == (0, "")
     pages = {path.relative_to(tmp_path / "site").as_posix(): path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")}
     chapter = pages[f"guide/{language}/01_yield.html"]
-    assert title in chapter and "../../walks/01_yield.html" in chapter
+    assert title in chapter and f'href="../../../walks/01_yield.html?lang={language}"' in chapter
     other = {"en": "zh", "zh": "en"}[language]
     assert f'href="../../../{other}/guide/{other}/01_yield.html"' in chapter
     styles = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.css")]

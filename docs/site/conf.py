@@ -67,20 +67,19 @@ def link_to_walk(app, pagename, templatename, context, doctree):
     """Put a link to the chapter's walk below its heading."""
     chapter = re.fullmatch(r"guide/(?:en|zh)/(\d\d_\w+)", pagename)
     if chapter:
-        walk = context["pathto"](f"walks/{chapter[1]}.html", resource=True)
+        walk = context["pathto"](f"../walks/{chapter[1]}.html", resource=True) + f"?lang={'zh' if CHINESE else 'en'}"
         link = f'<p class="step-through"><a href="{walk}">{STEP_THROUGH}</a></p>'
         context["body"] = context["body"].replace("</h1>", f"</h1>{link}", 1)
 
 
 def write_walks(app, exception):
-    """Run each chapter and write the page that steps through it, this site's language first."""
-    if exception is not None or app.tags.has("nowalks"):
+    """Run each chapter and write the page that steps through it, beside the two sites: it speaks both languages."""
+    if exception is not None or CHINESE or app.tags.has("nowalks"):
         return
-    folder = Path(app.outdir, "walks")
+    folder = Path(app.outdir).parent / "walks"
     folder.mkdir(exist_ok=True)
-    languages = ("zh", "en") if CHINESE else ("en", "zh")
-    for chapter in chapters(languages[0]):
-        Path(folder, f"{chapter.path.stem}.html").write_text(page(walk_through(chapter, languages)), encoding="utf-8")
+    for chapter in chapters("en"):
+        Path(folder, f"{chapter.path.stem}.html").write_text(page(walk_through(chapter, ("en", "zh"))), encoding="utf-8")
 
 
 def setup(app):

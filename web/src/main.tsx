@@ -39,7 +39,8 @@ if (isLive(text)) {
   const data = await unpack(text);
   document.title = data.title;
   if (data.walks?.length) {
-    language.value = data.walks[0]!.language;
+    const wanted = new URLSearchParams(location.search).get("lang");
+    language.value = wanted === "zh" || wanted === "en" ? wanted : data.walks[0]!.language;
     render(<Walks walks={data.walks.map(unpackWalk)} />, app);
   } else {
     payload.value = data;

@@ -115,8 +115,8 @@ function Stepper({ walk, at, moved }: { walk: WalkDocument; at: number; moved: (
       <div class="walk-side">
         <Frames step={step} inks={inks} />
         <div>
-          {traced && <Generators generators={step.generators} inks={inks} />}
           <Loop walk={walk} step={step} />
+          {traced && <Generators generators={step.generators} inks={inks} />}
         </div>
       </div>
       {traced && <Output walk={walk} index={index} />}

@@ -71,6 +71,25 @@ def test_spans_tell_who_did_what_from_when_to_when() -> None:
     assert loop.wakings == [(7000, 1)]
 
 
+def test_a_step_within_a_callback_takes_its_time_out_of_the_callbacks() -> None:
+    nested = recording(
+        [10, "callback_begun", 8, 0],
+        [20, "task_stepped", 1, 0],
+        [30, "task_stepped", 2, 0],
+        [35, "task_done", 2, 0],
+        [50, "task_parked", 1, 9],
+        [60, "callback_done", 8, 0],
+    )
+    (loop,) = loops(nested)
+    assert [(span.state, span.subject, span.begin, span.end) for span in loop.thread] == [
+        ("callback", 8, 10, 20),
+        ("step", 1, 20, 30),
+        ("step", 2, 30, 35),
+        ("step", 1, 35, 50),
+        ("callback", 8, 50, 60),
+    ]
+
+
 def test_collapsed_stacks_add_up_to_the_time_of_every_task() -> None:
     lines = dict(line.rsplit(" ", 1) for line in export.collapsed(STORY).splitlines())
     assert lines == {

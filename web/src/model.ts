@@ -118,9 +118,24 @@ export function modelOf(source: RecordedLoop): LoopModel {
   const readyDelays: Sample[] = [];
   const stepTimes: Sample[] = [];
   const iterations: Sample[] = [];
-  let polling = -1;
   let iteration = -1;
-  let callback: [number, number] | null = null;
+  const stack: [kind: number, subject: number][] = []; // what the thread is in: a step may run within a callback or a step
+  let since = begin;
+
+  /** The time until now was the innermost's own. */
+  const spend = (time: number): void => {
+    const top = stack[stack.length - 1];
+    if (top !== undefined && time > since) thread.push([since, time, top[0], top[1]]);
+    since = time;
+  };
+  const goIn = (kind: number, subject: number, time: number): void => {
+    spend(time);
+    stack.push([kind, subject]);
+  };
+  const goOut = (kind: number, time: number): void => {
+    spend(time);
+    if (stack[stack.length - 1]?.[0] === kind) stack.pop(); // else its begin fell out of the ring
+  };
 
   const enter = (id: number, time: number, state: number, about: number): Open => {
     let task = tasks.get(id);
@@ -132,11 +147,12 @@ export function modelOf(source: RecordedLoop): LoopModel {
     }
     if (task.state === RUNNING) {
       stepTimes.push({ ns: time - task.since, at: task.since, subject: id });
-      thread.push([task.since, time, STEP, id]);
+      goOut(STEP, time);
     } else if (task.state === READY && state === RUNNING) {
       readyDelays.push({ ns: time - task.since, at: task.since, subject: id });
       task.worstDelay = Math.max(task.worstDelay, time - task.since);
     }
+    if (state === RUNNING) goIn(STEP, id, time);
     task.since = time;
     task.state = state;
     task.about = about;
@@ -161,25 +177,23 @@ export function modelOf(source: RecordedLoop): LoopModel {
         enter(subject, time, 0, 0);
         break;
       case "callback_begun":
-        callback = [time, subject];
+        goIn(CALLBACK, subject, time);
         break;
       case "callback_done":
-        if (callback !== null) thread.push([callback[0], time, CALLBACK, callback[1]]);
-        callback = null;
+        goOut(CALLBACK, time);
         break;
       case "poll_begun":
-        polling = time;
+        goIn(POLL, 0, time);
         if (iteration >= 0) iterations.push({ ns: time - iteration, at: iteration, subject: 0 });
         iteration = -1;
         break;
       case "poll_done":
-        if (polling >= 0) thread.push([polling, time, POLL, 0]);
-        polling = -1;
+        goOut(POLL, time);
         iteration = time;
         break;
     }
   }
-  if (polling >= 0 && end > polling) thread.push([polling, end, POLL, 0]);
+  spend(end);
 
   const lanes: Lane[] = [];
   for (const [id, task] of tasks) {
@@ -193,7 +207,6 @@ export function modelOf(source: RecordedLoop): LoopModel {
       done: task.state === 0,
     });
   }
-  thread.sort((one, other) => one[0] - other[0]);
   const laneOf = new Map(lanes.map((lane) => [lane.id, lane]));
   const name = source.name || `loop ${source.id}`;
   return { id: source.id, name, source, begin, end, thread: new Spans(thread), lanes, laneOf, readyDelays, stepTimes, iterations };

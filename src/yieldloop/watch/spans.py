@@ -31,6 +31,8 @@ class Span:
 class Loop:
     """One loop of a recording: *tasks* has the spans of all its tasks in order of their ends, *thread* those of its thread.
 
+    No two spans of the thread overlap: where a step ran within a callback, the callback has the time before and after it.
+
     *wakings* are (when, which task), for those that happened while a step or a callback ran.
     """
 
@@ -73,9 +75,10 @@ class _Reader:
         events = document["events"]
         self.loop = Loop(document, events[0][0] if events else 0, events[-1][0] if events else 0, [], [], [])
         self.doing: dict[int, tuple[str, int, int]] = {}
-        self.busy: tuple[str, int, int] | None = None
-        """What the thread does outside of steps: a callback or a poll, since when, which thing."""
-        self.steps = 0
+        self.stack: list[tuple[str, int]] = []
+        """What the thread is in, outermost first: a step may run within a callback or another step."""
+        self.since = self.loop.begin
+        """Since when the innermost of them has run."""
 
     def read(self) -> Loop:
         for when, kind, subject, thing in self.loop.document["events"]:
@@ -84,18 +87,18 @@ class _Reader:
             elif kind == "task_woken":
                 if self.doing.get(subject, ("",))[0] != "running":
                     self.enter(subject, "ready", when, thing)
-                if self.steps or (self.busy and self.busy[0] == "callback"):
+                if self.stack and self.stack[-1][0] != "poll":
                     self.loop.wakings.append((when, subject))
             elif kind in _ENTERS:
                 self.enter(subject, _ENTERS[kind], when, 0)
             elif kind in ("callback_begun", "poll_begun"):
-                self.busy = (kind.partition("_")[0], when, subject if kind == "callback_begun" else 0)
+                self.begin(kind.partition("_")[0], subject if kind == "callback_begun" else 0, when)
             elif kind in ("callback_done", "poll_done"):
-                self.rest(when)
+                self.end(kind.partition("_")[0], when)
         for task in list(self.doing):
             self.enter(task, "", self.loop.end, 0)
-        self.rest(self.loop.end)
-        self.loop.thread.sort(key=lambda span: span.begin)
+        while self.stack:
+            self.end(self.stack[-1][0], self.loop.end)
         return self.loop
 
     def enter(self, task: int, state: str, when: int, thing: int) -> None:
@@ -103,13 +106,24 @@ class _Reader:
         if before is not None:
             self.loop.tasks.append(Span(task, before[0], before[1], when, before[2]))
             if before[0] == "running":
-                self.steps -= 1
-                self.loop.thread.append(Span(task, "step", before[1], when))
+                self.end("step", when)
         if state:
             self.doing[task] = (state, when, thing)
-            self.steps += state == "running"
+            if state == "running":
+                self.begin("step", task, when)
 
-    def rest(self, when: int) -> None:
-        if self.busy is not None:
-            self.loop.thread.append(Span(self.busy[2], self.busy[0], self.busy[1], when))
-            self.busy = None
+    def begin(self, state: str, subject: int, when: int) -> None:
+        self.spend(when)
+        self.stack.append((state, subject))
+
+    def end(self, state: str, when: int) -> None:
+        self.spend(when)
+        if self.stack and self.stack[-1][0] == state:  # else its begin fell out of the ring
+            self.stack.pop()
+
+    def spend(self, when: int) -> None:
+        """The time until now was the innermost's own."""
+        if self.stack and when > self.since:
+            state, subject = self.stack[-1]
+            self.loop.thread.append(Span(subject, state, self.since, when))
+        self.since = when

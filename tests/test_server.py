@@ -213,7 +213,7 @@ def test_serve_forever_serves_until_it_is_cancelled(api: Any, net: Net) -> None:
         with pytest.raises(RuntimeError, match="is closed"):
             await server.start_serving()
 
-    if modern(api):
+    if api.ours or sys.version_info >= (3, 14):  # before, a client that stays keeps the standard library's waiting
         api.run(main())
 
 
@@ -347,7 +347,7 @@ def test_an_accepted_socket_has_to_be_a_plain_stream(api: Any) -> None:
     api.run(main())
 
 
-def test_a_factory_that_fails_leaves_the_accepted_socket_to_its_owner(api: Any) -> None:
+def test_a_factory_that_fails_closes_the_socket_that_nobody_else_has(api: Any) -> None:
     async def main() -> None:
         def fail() -> Any:
             raise ValueError("broken on purpose")
@@ -356,6 +356,7 @@ def test_a_factory_that_fails_leaves_the_accepted_socket_to_its_owner(api: Any) 
         with left, right:
             with pytest.raises(ValueError, match="on purpose"):
                 await asyncio.get_running_loop().connect_accepted_socket(fail, left)
-            assert left.fileno() >= 0
+            if api.ours:  # as Python 3.14.10 does (cpython 153133)
+                assert left.fileno() == -1
 
     api.run(main())

@@ -11,6 +11,7 @@ import concurrent.futures.thread as _pools
 import functools
 import gc
 import queue as _queue
+import re
 import socket
 import sys
 import threading
@@ -28,7 +29,8 @@ from yieldloop.loop.pool import _work
 
 _TASKS: Any = (Task, asyncio.Task, _tasks._PyTask)  # type: ignore[attr-defined]
 _LIBRARY = ("yieldloop.", "asyncio.", "uvloop.")
-BOUND = (types.MethodType, types.BuiltinMethodType)
+# Methods of objects; those of C have two types, of which the second has no name in `types`.
+BOUND = (types.MethodType, types.BuiltinMethodType, type(re.compile("").match))
 
 
 @dataclass(slots=True)
@@ -212,7 +214,9 @@ def jobs_of_threads(loop: Any) -> dict[int, tuple[Any, str | None]]:
     for line in {id(each): each for each in list(getattr(_pools, "_threads_queues", {}).values())}.values():
         items = line.queue if isinstance(line, _queue.Queue) else ()
         if isinstance(line, _queue.SimpleQueue):
-            items = [item for held in gc.get_referents(line) if isinstance(held, list) for item in held]
+            items = []
+            for held in gc.get_referents(line):  # the items, or up to Python 3.12 a list of them
+                items += held if isinstance(held, list) else [held]
         for item in list(items):
             if isinstance(item, _pools._WorkItem):
                 found[id(item.future)] = (_function_of(item), None)

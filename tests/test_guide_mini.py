@@ -11,6 +11,8 @@ leg is enough.
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -162,7 +164,7 @@ def test_a_connection_that_is_refused_raises_and_leaves_no_socket(api: Mini) -> 
     api.run(main())
 
 
-# --- chapter 13 --------------------------------------------------------------------------------------------------------
+# --- chapter 13, and the pictures --------------------------------------------------------------------------------------
 
 
 def names_in(path: Path) -> list[str]:
@@ -188,3 +190,11 @@ def test_the_map_gives_the_line_where_the_piece_is(pointer: str) -> None:
 def test_what_is_measured_runs_on_both(module: str, job: Any) -> None:
     m = import_module(module)
     m.run(job(m, mini_streams if module == "mini" else m, 10))
+
+
+def test_the_pictures_that_are_drawn_from_data_are_up_to_date(tmp_path: Path) -> None:
+    guide = Path(chapter13.__file__).parent
+    subprocess.run([sys.executable, guide / "tools" / "pictures.py", tmp_path], check=True)
+    drawn = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+    assert len(drawn) == 6
+    assert [name for name in drawn if drawn[name] != (guide / "pictures" / name).read_text(encoding="utf-8")] == []

@@ -1,4 +1,4 @@
-"""Draws the pictures of chapters 8 to 13: python guide/tools/pictures.py
+"""Draws the pictures of chapters 8 to 13: python guide/tools/pictures.py [FOLDER]
 
 What is data in them is taken from the chapters: the heap from a real loop, the lines of the mini asyncio, the map of chapter 13.
 """
@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 GUIDE = Path(__file__).resolve().parents[1]
+FOLDER = Path(sys.argv[1]) if sys.argv[1:] else GUIDE / "pictures"
 sys.path.insert(0, str(GUIDE))
 
 STYLE = """
@@ -59,7 +60,7 @@ class Picture:
         head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" width="{self.width}">'
         ground = f'<rect class="ground" width="{self.width}" height="{self.height}"/>'
         parts = [head, f"<style>{STYLE}</style>", f"<defs>{TIPS}</defs>", ground, *self.parts, "</svg>"]
-        (GUIDE / "pictures" / f"{name}.svg").write_text("\n".join(parts) + "\n", encoding="utf-8")
+        (FOLDER / f"{name}.svg").write_text("\n".join(parts) + "\n", encoding="utf-8")
 
 
 def time():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import mimetypes
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,6 +109,27 @@ def test_the_await_chain_that_the_snapshot_knows_is_part_of_the_stack() -> None:
     assert chain in export.collapsed(synthetic())
 
 
+PROGRAM = """
+import asyncio
+
+async def nap():
+    await asyncio.sleep(0.02)
+
+async def main():
+    await asyncio.create_task(nap(), name="sleeper")
+
+asyncio.run(main())
+"""
+
+
+def record_of_a_program(path: Path) -> None:
+    """Run a small program in a process of its own, which leaves its recording in *path*."""
+    program = path.with_name("program.py")
+    program.write_text(PROGRAM, encoding="utf-8")
+    env = {**os.environ, "YIELDLOOP_RECORD": "ring", "YIELDLOOP_RECORD_FILE": str(path)}
+    subprocess.run([sys.executable, "-m", "yieldloop", "run", str(program)], env=env, check=True)
+
+
 @pytest.fixture(scope="module")
 def trace(browser: Any) -> Iterator[perfetto.TraceProcessor]:
     """Perfetto's trace processor; the two tests that load something into it share it, because it takes seconds to start."""
@@ -167,6 +191,17 @@ def test_every_event_of_a_long_recording_arrives_in_perfetto(trace: perfetto.Tra
     assert {state: found[state] for state in expected} == dict(expected)
 
 
+def test_a_real_recording_is_loaded_by_perfetto_with_its_tasks(trace: perfetto.TraceProcessor, tmp_path: Path) -> None:
+    record_of_a_program(tmp_path / "it")
+    trace.load(export.chrome_trace(pages.read_document(tmp_path / "it")))
+    assert trace.query(COMPLAINTS) == []
+    names = {name for (name,) in trace.query("select distinct thread.name from thread")}
+    assert {"loop", "sleeper", "Task-1"} <= names
+    slept = "select max(slice.dur) from slice join thread_track on slice.track_id = thread_track.id join thread using (utid) "
+    ((longest,),) = trace.query(slept + "where thread.name = 'sleeper' and slice.name = 'sleep'")
+    assert longest >= 20_000_000
+
+
 def speedscope_file(document: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = json.loads(export.speedscope(document))
     return made
@@ -214,6 +249,13 @@ def test_speedscope_itself_shows_the_file(browser: Any) -> None:
         context.close()
 
 
+def test_a_real_recording_tells_where_its_time_went(tmp_path: Path) -> None:
+    record_of_a_program(tmp_path / "it")
+    lines = dict(line.rsplit(" ", 1) for line in export.collapsed(pages.read_document(tmp_path / "it")).splitlines())
+    slept = [int(us) for stack, us in lines.items() if stack.endswith(";parked;main;nap;sleep")]
+    assert slept and slept[0] >= 20_000
+
+
 @pytest.mark.parametrize("name", pages.FORMATS)
 def test_the_command_writes_each_format(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from yieldloop.cli.main import main
@@ -224,7 +266,7 @@ def test_the_command_writes_each_format(name: str, tmp_path: Path, capsys: pytes
     assert capsys.readouterr().out == f"{tmp_path / 'out'}\n"
 
 
-@pytest.mark.parametrize("text", ["{}", '{"loops": ['])
+@pytest.mark.parametrize("text", ["{}", '{"loops": [', "neither", ""])
 def test_what_is_no_recording_is_refused_with_its_name(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from yieldloop.cli.main import main
 

@@ -213,7 +213,8 @@ class Decoder:
     def settled_by_callback(self, what: dict[str, Any]) -> None:
         """The callback that woke tells what was waited for, where it is one of ours."""
         place = what.get("module") or what.get("file") or ""
-        if what["label"] == "_settle" and place.endswith(("engine.sleeping", "sleeping.py")):
+        is_sleep = what["label"] == "_settle" and place.endswith(("engine.sleeping", "sleeping.py"))
+        if is_sleep or what["label"] == "_set_result_unless_cancelled":  # the latter is the standard library's sleep
             self.settled_by("sleep", "timer")
         elif what["label"] == "Job":
             self.settled_by("a job in a thread", "thread")

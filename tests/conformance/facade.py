@@ -26,8 +26,7 @@ SHARED = {
         _get_running_loop _leave_task _register_task _set_running_loop _unregister_task _swap_current_task all_tasks
         current_task get_event_loop get_running_loop set_event_loop get_event_loop_policy set_event_loop_policy
         DefaultEventLoopPolicy""",
-    "the next issue's I/O": """open_unix_connection start_unix_server
-        AbstractChildWatcher FastChildWatcher MultiLoopChildWatcher PidfdChildWatcher SafeChildWatcher ThreadedChildWatcher
+    "watchers of children, which nobody needs here": """AbstractChildWatcher FastChildWatcher MultiLoopChildWatcher PidfdChildWatcher SafeChildWatcher ThreadedChildWatcher
         get_child_watcher set_child_watcher""",
 }
 TWINS = ("_Py", "_C", "_py_", "_c_")
@@ -98,12 +97,13 @@ class House:
 
     def own(self, name):
         """Return yieldloop's object of that public name if it is not simply the standard library's, else None."""
-        found = vars(self.ours).get(name)
+        named = name in vars(self.ours) or name in getattr(self.ours, "__all__", ())  # some are imported when they are asked for
+        found = getattr(self.ours, name, None) if named else None
         return None if found is None or found is getattr(self.root, name, None) else found
 
     def own_in(self, stock, name):
         """Return the object of that name in yieldloop's submodule of the same name as `stock`, if it has one, else None."""
-        submodule = vars(self.ours).get(stock.__name__.removeprefix("asyncio."))
+        submodule = self.own(stock.__name__.removeprefix("asyncio."))
         if not isinstance(submodule, types.ModuleType) or name not in getattr(submodule, "__all__", ()):
             return None
         found = getattr(submodule, name)

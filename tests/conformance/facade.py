@@ -97,7 +97,8 @@ class House:
 
     def own(self, name):
         """Return yieldloop's object of that public name if it is not simply the standard library's, else None."""
-        named = name in vars(self.ours) or name in getattr(self.ours, "__all__", ())  # some are imported when they are asked for
+        # Some are imported when they are asked for.
+        named = name in vars(self.ours) or name in getattr(self.ours, "__all__", ())
         found = getattr(self.ours, name, None) if named else None
         return None if found is None or found is getattr(self.root, name, None) else found
 

@@ -25,8 +25,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from yieldloop.learn.frames import RESUMABLE, frame_of, hide_snapshot, locals_of, stands_at_its_beginning
 from yieldloop.learn.names import Names, function_name
-from yieldloop.learn.sight import RESUMABLE, Sight, frame_of, hide_snapshot, locals_of, stands_at_its_beginning
+from yieldloop.learn.sight import Sight
 from yieldloop.learn.walk import pack
 from yieldloop.learn.words import LANGUAGES, Phrase, render
 

@@ -212,6 +212,19 @@ export function modelOf(source: RecordedLoop): LoopModel {
   return { id: source.id, name, source, begin, end, thread: new Spans(thread), lanes, laneOf, readyDelays, stepTimes, iterations };
 }
 
+const SAME = 1e6; // nanoseconds that the two looks at the clock may lie apart
+
+/** What a task is parked on now, the snapshot knows better than the recording, which learns it when the task is woken. */
+export function learnFrom(snapshot: SnapshotLoop, loop: LoopModel): void {
+  for (const task of snapshot.tasks) {
+    const spans = loop.laneOf.get(task.id)?.spans;
+    const last = (spans?.length ?? 0) - 1;
+    if (!spans || !task.end || last < 0 || spans.state[last] !== PARKED) continue;
+    if (Math.abs(spans.start[last]! - task.since_ns) > SAME) continue;
+    loop.source.things[spans.about[last]!] = { kind: task.end.kind, label: task.end.label };
+  }
+}
+
 export const thingOf = (loop: LoopModel | undefined, id: number): Thing | undefined => loop?.source.things[id];
 
 /** The tasks as the recording's last event left them, for a recording that carries no snapshot: no frames, but states and ends. */

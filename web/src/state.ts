@@ -1,7 +1,7 @@
 // What the page knows and what its reader has chosen. Views read these signals; nothing else is shared between them.
 import { computed, effect, signal } from "@preact/signals";
 import type { Block, SnapshotLoop, SnapshotTask } from "./documents";
-import { modelOf, READY, RUNNING, PARKED, snapshotOf, thingOf } from "./model";
+import { learnFrom, modelOf, READY, RUNNING, PARKED, snapshotOf, thingOf } from "./model";
 import type { Lane, LoopModel } from "./model";
 import type { Payload } from "./payload";
 import { language } from "./words";
@@ -20,7 +20,15 @@ export const loopId = signal<number | null>(null);
 /** A moment that a view asks the time line to show: [from, to]. */
 export const focus = signal<[number, number] | null>(null);
 
-export const loops = computed<LoopModel[]>(() => (payload.value?.recording?.loops ?? []).map(modelOf));
+export const loops = computed<LoopModel[]>(() => {
+  const { recording } = payload.value ?? {};
+  return (recording?.loops ?? []).map((source) => {
+    const model = modelOf(source);
+    const snapshot = recording?.snapshot?.loops.find(({ id }) => id === source.id);
+    if (snapshot) learnFrom(snapshot, model);
+    return model;
+  });
+});
 
 export const snapshots = computed<SnapshotLoop[]>(() => {
   const { recording, snapshot } = payload.value ?? {};

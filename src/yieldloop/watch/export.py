@@ -124,6 +124,8 @@ class _Chains:
         self.loop = loop
         self.frames: dict[int, tuple[str, ...]] = {}
         """What the snapshot knows of each task."""
+        self.ends: dict[int, str] = {}
+        """And what it says that the task is parked on: the recording learns that only when it is woken."""
         self.awaited_by: dict[int, int] = {}
         """Who awaits each task: the last that the recording knows, or the snapshot."""
         for span in loop.tasks:
@@ -132,6 +134,8 @@ class _Chains:
                 self.awaited_by[int(child)] = span.subject
         for task in (task for taken in (snapshot or {"loops": []})["loops"] for task in taken["tasks"]):
             self.frames[task["id"]] = tuple(f"{link['name']} ({link['file']}:{link['line']})" for link in task["chain"])
+            if task.get("end"):
+                self.ends[task["id"]] = str(task["end"]["label"])
             for child in (task.get("end") or {}).get("tasks", ()):
                 self.awaited_by[child] = task["id"]
 
@@ -139,9 +143,11 @@ class _Chains:
         """Whoever awaits the span's task, outermost first; the task; and what it was parked on."""
         chain: tuple[str, ...] = (self.loop.coroutine(span.subject),)
         if span.state == "parked":
-            if span.end == self.loop.end and self.frames.get(span.subject):
-                chain = self.frames[span.subject]  # the snapshot was taken in this very span
-            chain += (str(self.loop.thing(span.thing)["label"]),)
+            end = str(self.loop.thing(span.thing)["label"])
+            if span.end == self.loop.end and self.frames.get(span.subject):  # the snapshot was taken in this very span
+                chain = self.frames[span.subject]
+                end = self.ends.get(span.subject, end)
+            chain += (end,)
         seen = {span.subject}
         parent = self.awaited_by.get(span.subject)
         while parent is not None and parent not in seen:

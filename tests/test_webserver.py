@@ -129,6 +129,9 @@ def test_the_live_page_shows_the_chain_of_a_task_and_says_when_the_process_is_go
         chain = page.locator(".details .chain li").all_inner_texts()
         assert chain[0].splitlines()[0] == "wait_for_work coroutine" and "program.py:5" in chain[0]
         assert "Queue" in chain[-1]
+        page.click("role=tab[name^='Time line']")
+        page.wait_for_selector(".lanes canvas")  # its recording has come too
+        assert "events" in page.inner_text(".facts")
         watched.kill()
         page.wait_for_selector("text=The process does not answer any more.")
         assert page.inner_text(".details h2") == "waiter-1"  # what was seen last can still be looked at

@@ -12,13 +12,13 @@ class Moment {
   constructor(
     readonly ready = new Set<number>(), // tasks, in order: a Set keeps the order of insertion
     readonly parked = new Map<number, number>(), // task: thing
-    public running = 0, // task
+    readonly running: number[] = [], // tasks, the innermost last: a step may run within another
     public callback = 0, // thing
     public polling = false,
   ) {}
 
   copy(): Moment {
-    return new Moment(new Set(this.ready), new Map(this.parked), this.running, this.callback, this.polling);
+    return new Moment(new Set(this.ready), new Map(this.parked), [...this.running], this.callback, this.polling);
   }
 
   follow([, kind, subject, object]: RecordedEvent): void {
@@ -33,18 +33,18 @@ class Moment {
       case "task_stepped":
         this.ready.delete(subject);
         this.parked.delete(subject);
-        this.running = subject;
+        this.running.push(subject);
         this.polling = false;
         break;
       case "task_parked":
         if (object) this.parked.set(subject, object);
         else this.ready.add(subject);
-        this.running = 0;
+        if (this.running.at(-1) === subject) this.running.pop();
         break;
       case "task_done":
         this.ready.delete(subject);
         this.parked.delete(subject);
-        this.running = 0;
+        if (this.running.at(-1) === subject) this.running.pop();
         break;
       case "callback_begun":
         this.callback = subject;
@@ -160,7 +160,7 @@ class RecordedSteps implements WalkSteps {
     const stack: WalkFrame[] = [{ name: this.loop.name, file: "", line: 0, kind: "loop", id: "loop" }];
     if (now.polling) stack.push({ name: "poll", file: "", line: 0, kind: "poll", id: "poll" });
     if (now.callback) stack.push({ name: this.thing(now.callback), file: "", line: 0, kind: "callback", id: `c${now.callback}` });
-    if (now.running) stack.push(...this.frames(now.running, index));
+    for (const task of now.running) stack.push(...this.frames(task, index));
     return stack;
   }
 

@@ -262,6 +262,16 @@ def test_exit_and_closing_are_part_of_the_walk(write: Any) -> None:
     assert steps[-1]["text"] == "the program has ended by SystemExit(3)"
 
 
+def test_bytes_other_encodings_and_forked_children_are_no_trouble(write: Any) -> None:
+    text = "import os, sys\nsys.stdout.buffer.write(b'bytes ')\nif os.fork() == 0:\n    raise SystemExit\n"
+    path = write("")
+    path.write_bytes(b"# coding: latin-1\n" + text.encode() + "os.wait()\nprint('\xe9')\n".encode("latin-1"))
+    walk = record(path)
+    assert "".join(step["output"] for step in walk["steps"]) == "bytes é\n"
+    assert walk["sources"]["own.py"][-1] == "print('é')"
+    assert walk["steps"][-1]["text"] == "the program has ended"
+
+
 def test_asynchronous_generators_yield_and_are_suspended(write: Any) -> None:
     text = "import asyncio\nasync def ticks():\n    yield 7\nasync def main():\n"
     steps = record(write(text + "    async for tick in ticks():\n        print(tick)\nasyncio.run(main())\n"))["steps"]

@@ -12,6 +12,7 @@ from yieldloop.learn.words import say
 
 __all__ = ["lines"]
 
+MANY = 16  # frames that are named in one line
 _PARTS = ("ready", "timers", "fds")
 
 
@@ -26,7 +27,7 @@ def lines(walk: dict[str, Any]) -> Iterator[str]:
         source = walk["sources"].get(step["file"], [])
         if step["stack"] and 0 < step["line"] <= len(source):
             yield f"   {step['file']}:{step['line']}  {source[step['line'] - 1].rstrip()}"
-            yield f"   {say(language, 'frames')}: {' › '.join(frame['name'] for frame in step['stack'])}"
+            yield f"   {say(language, 'frames')}: {' › '.join(_few([frame['name'] for frame in step['stack']]))}"
             variables = ", ".join(f"{name} = {text}" for name, text in step["stack"][-1]["locals"])
             if variables and step["stack"][-1]["kind"] != "module":
                 yield f"   {variables}"
@@ -39,6 +40,11 @@ def lines(walk: dict[str, Any]) -> Iterator[str]:
                 yield f"   {say(language, part)}: {' | '.join(step[part]) or say(language, 'nothing')}"
         yield from (f"   > {line}" for line in step["output"].splitlines())
         before = step
+
+
+def _few(names: list[str]) -> list[str]:
+    """A deep stack's both ends."""
+    return names if len(names) <= MANY else [*names[:3], f"… {len(names) - MANY} …", *names[3 - MANY :]]
 
 
 def describe(generator: dict[str, Any], language: str) -> str:

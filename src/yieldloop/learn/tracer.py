@@ -19,6 +19,7 @@ import json
 import os
 import sys
 import threading
+import tokenize
 import traceback
 import types
 from collections.abc import Mapping
@@ -51,24 +52,29 @@ def _lines_of_definitions(source: str) -> frozenset[int]:
     return frozenset(lines)
 
 
-class _Output(io.TextIOBase):
-    """Takes the place of the program's standard output and error."""
-
-    encoding = "utf-8"
+class _Output(io.TextIOWrapper):
+    """Takes the place of the program's standard output and error, bytes that it writes to their buffer included."""
 
     def __init__(self) -> None:
-        self._texts: list[str] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        self._texts.append(text)
-        return len(text)
+        self._bytes = io.BytesIO()
+        super().__init__(self._bytes, encoding="utf-8", errors="backslashreplace", write_through=True)
 
     def take(self) -> str:
-        texts, self._texts = self._texts, []
-        return "".join(texts)
+        """What was written since the last time."""
+        written = self._bytes.getvalue()
+        self._bytes.seek(0)
+        self._bytes.truncate()
+        return written.decode("utf-8", "replace")
+
+
+def _text_of(path: Path) -> str:
+    """A source file's text, in the encoding that it declares."""
+    with path.open("rb") as file:
+        try:
+            encoding, _ = tokenize.detect_encoding(file.readline)
+        except SyntaxError:  # told when the file is run
+            encoding = "utf-8"
+    return path.read_text(encoding=encoding, errors="replace")
 
 
 class Tracer:
@@ -102,7 +108,7 @@ class Tracer:
         except KeyError:
             label = self._files[file] = self._find_label(file)
             if label is not None:
-                text = Path(file).read_text(encoding="utf-8")
+                text = _text_of(Path(file))
                 self._sources[label] = text.splitlines()
                 self._definitions[label] = _lines_of_definitions(text)
             return label
@@ -267,7 +273,6 @@ class Tracer:
 
     def run(self) -> NoReturn:
         """Run the file to its end, or to a limit, write the document and end the process."""
-        source = self._path.read_text(encoding="utf-8")
         main = types.ModuleType("__main__")
         main.__file__ = str(self._path)
         self._spaces[id(main.__dict__)] = main.__dict__
@@ -279,11 +284,12 @@ class Tracer:
         alarm = threading.Timer(self._seconds, self._time_is_up)
         alarm.daemon = True
         alarm.start()
+        os.register_at_fork(after_in_child=self._leave_child_alone)
         gc.collect()
         gc.disable()
         try:
             self._label(str(self._path))
-            code = compile(source, self._path, "exec", dont_inherit=True)
+            code = compile(self._path.read_bytes(), self._path, "exec", dont_inherit=True)
             gc.freeze()
             sys.settrace(self.on_call)
             exec(code, main.__dict__)
@@ -307,11 +313,18 @@ class Tracer:
         text = "".join(traceback.format_exception(type(error), error, tb))
         return text.replace(f"{self._folder}{os.sep}", "")
 
+    def _leave_child_alone(self) -> None:
+        """A child that the program forks runs on, and is no part of the walk."""
+        sys.settrace(None)
+        self._document_out = -1
+
     def _time_is_up(self) -> None:
         self.finish("end", "timeout", count=f"{self._seconds:g}")
 
     def finish(self, event: str, key: str, **values: object) -> NoReturn:
         """Add the last step, write the document and end the process at once: what the program would still do is not its walk."""
+        if self._document_out < 0:
+            os._exit(0)
         if not self._over.acquire(blocking=False):
             threading.Event().wait()  # the other thread is about to end the process
         steps = list(self._steps)

@@ -40,11 +40,15 @@ class Terminal:
         """Type *keys*."""
         os.write(self._fd, keys.encode())
 
-    def wait_for(self, fact: Callable[[str], Any]) -> str:
-        """Let the process draw until *fact* is true of the screen's text; returns that text."""
+    def wait_for(self, fact: Callable[[str], Any], press: str = "") -> str:
+        """Let the process draw until *fact* is true of the screen's text; returns that text. *press* is typed again and again."""
         deadline = time.monotonic() + PATIENCE
+        next_press = 0.0
         while not fact(self.text()):
             assert time.monotonic() < deadline, f"it never came; on the screen:\n{self.text()}"
+            if press and time.monotonic() > next_press:
+                self.press(press)
+                next_press = time.monotonic() + 0.5
             self._read(0.1)
         return self.text()
 

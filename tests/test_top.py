@@ -25,8 +25,8 @@ def test_tasks_and_the_chain_of_one_are_shown_live() -> None:
             assert re.search(r"tasks \d+, \d+ wait for each other in a circle", text)
             terminal.press("s")
             terminal.wait_for(lambda text: "by waiting" in text)
-            terminal.press("\x1b[A" * 3)  # to the first row
-            terminal.wait_for(lambda text: re.search(r"task \d+ 'payment', made at .*deadlock\.py:\d+ in main", text))
+            up = "\x1b[A"  # to the first row
+            terminal.wait_for(lambda text: re.search(r"task \d+ 'payment', made at .*deadlock\.py:\d+ in main", text), press=up)
             terminal.wait_for(lambda text: re.search(r"coroutine transfer\(\) .*deadlock\.py:\d+", text))
             program.process.kill()
             terminal.wait_for(lambda text: f"process {program.pid}" in text)  # it says that the process has gone

@@ -37,12 +37,12 @@ class Program:
         """What the program has written to its standard error so far."""
         return self._errors.read_text()
 
-    def ask(self, what: str) -> Any:
+    def ask(self, what: str, **options: Any) -> Any:
         """Ask by the client, in this process."""
         from yieldloop.watch import outside
 
         with in_directory(self.env), outside.connect(self.pid) as process:
-            return process.ask(what)
+            return process.ask(what, **options)
 
     def answers(self) -> bool:
         """True if it can be asked, which is soon after its loop begins to run."""

@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 
 from tests.programs import in_directory, running
+from yieldloop import record
+from yieldloop.cli.pages import document_in
 from yieldloop.watch import outside
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no Unix sockets")
@@ -65,6 +67,51 @@ def test_a_stuck_loop_answers() -> None:
         assert block["going_on"]
         [loop] = program.ask("hello")["loops"]
         assert loop["doing"].endswith("main()")
+
+
+def test_a_recording_is_dumped_from_a_stuck_process(tmp_path: Path) -> None:
+    with running("-c", STUCK) as program:
+        program.line()
+        program.wait_until(program.answers)
+        program.wait_until(lambda: program.ask("blocks"))
+        file = tmp_path / "recording"
+        told = program.yieldloop("dump", str(program.pid), str(file))
+        assert told.returncode == 0
+        assert told.stderr == f"{file}: {file.stat().st_size:,} bytes; `yieldloop open {file}` shows it\n"
+        assert os.listdir(tmp_path) == ["recording"]
+        found = record.load(file).as_json()
+        assert found["process"]["pid"] == program.pid
+        [loop] = found["loops"]
+        assert loop["tasks"]["1"]["coro"] == "main"
+        assert found["blocks"][0]["line"] == 3
+        assert found["blocks"][0]["loop"] == loop["id"]
+        assert found["snapshot"]["loops"][0]["doing"]["task"] == 1
+        nowhere = program.yieldloop("dump", str(program.pid), str(tmp_path / "none" / "file"))
+        assert nowhere.returncode == 1
+        assert "No such file or directory" in nowhere.stderr
+
+
+def test_the_last_seconds_of_a_recording_are_had_without_the_rest() -> None:
+    text = (
+        "import asyncio, yieldloop\n"
+        "async def main():\n for _ in range(100000): await asyncio.sleep(0)\n print('up')\n await asyncio.sleep(3600)\n"
+        "yieldloop.run(main())"
+    )
+    with running("-c", text) as program:
+        program.line()
+        program.wait_until(program.answers)
+        whole = document_in(program.ask("recording"))
+        end = document_in(program.ask("recording", seconds=1e-6))
+        assert len(whole["loops"][0]["events"]) > 50_000
+        assert 0 < len(end["loops"][0]["events"]) < 30_000
+        for name in ("name", "coro", "site"):  # of a task that was made long before
+            assert end["loops"][0]["tasks"]["1"][name] == whole["loops"][0]["tasks"]["1"][name]
+        assert end["snapshot"] is None
+        for bad in (0, -1, "x", None):
+            with contextlib.ExitStack() as stack:
+                if bad is not None:
+                    stack.enter_context(pytest.raises(outside.OutsideError, match="'seconds' is a number above 0"))
+                program.ask("recording", seconds=bad)
 
 
 def test_what_a_killed_process_leaves_is_removed_by_who_looks() -> None:

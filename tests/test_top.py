@@ -49,3 +49,31 @@ def test_without_a_terminal_it_names_another_command() -> None:
         told = program.yieldloop("top", str(program.pid))
         assert told.returncode == 1
         assert told.stderr == "yieldloop top: this is no terminal; `yieldloop tree` prints plain text\n"
+
+
+def test_the_share_of_the_processor_is_shown() -> None:
+    text = (
+        "import asyncio, time, yieldloop\n"
+        "async def burn(s):\n"
+        " while True:\n"
+        "  end = time.monotonic() + s\n"
+        "  while time.monotonic() < end: pass\n"
+        "  await asyncio.sleep(0.01)\n"
+        "async def main():\n"
+        " asyncio.create_task(burn(0.03), name='glutton'); asyncio.create_task(burn(0.001), name='modest')\n"
+        " await asyncio.sleep(3600)\n"
+        "yieldloop.run(main())"
+    )
+
+    def share(name: str, text: str) -> float:
+        found = re.search(rf" {name} .* (\d+\.\d)%", text)
+        return float(found[1]) if found else 0.0
+
+    with running("-c", text) as program:
+        program.wait_until(program.answers)
+        with on_terminal("-m", "yieldloop", "top", str(program.pid), env=program.env) as terminal:
+            text = terminal.wait_for(lambda text: share("modest", text) > 0 and share("glutton", text) > 30)
+            assert share("glutton", text) > 3 * share("modest", text)
+            assert text.index("glutton") < text.index("modest")  # by share of the processor
+            terminal.press("q")
+            assert terminal.end() == 0

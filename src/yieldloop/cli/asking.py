@@ -93,13 +93,16 @@ def top(pid: int, interval: float) -> int:
     if not sys.stdout.isatty():
         raise outside.OutsideError("this is no terminal; `yieldloop tree` prints plain text")
     with outside.connect(pid) as process:
-        show(pid, lambda: look(process), interval)
+        show(pid, lambda: look(process, interval), interval)
     return 0
 
 
-def look(process: outside.Process) -> dict[str, Any]:
-    """What `yieldloop top` shows, asked once: snapshot, blocks, and the recording if there is one."""
-    seen: dict[str, Any] = {"snapshot": process.ask("snapshot"), "blocks": process.ask("blocks"), "recording": None}
+def look(process: outside.Process, seconds: float) -> dict[str, Any]:
+    """What `yieldloop top` shows, asked once: snapshot, blocks, and the last *seconds* of the recording."""
+    from yieldloop.cli.pages import document_in
+
+    seen: dict[str, Any] = {name: process.ask(name) for name in ("snapshot", "blocks")}
+    seen["recording"] = document_in(process.ask("recording", seconds=max(1.0, seconds)))
     return seen
 
 

@@ -147,14 +147,18 @@ def _watch(options: argparse.Namespace) -> int:
 def json_of(answer: Any) -> bytes:
     """What a process answered as JSON: a snapshot is a document already, a recording comes as the bytes of its file."""
     import json
+
+    return json.dumps(document_in(answer) if isinstance(answer, bytes) else answer).encode()
+
+
+def document_in(recording: bytes) -> dict[str, Any]:
+    """The document in the bytes of a recording's file."""
     import tempfile
 
-    if isinstance(answer, bytes):
-        with tempfile.NamedTemporaryFile(prefix="yieldloop-") as file:
-            file.write(answer)
-            file.flush()
-            answer = read_document(Path(file.name))
-    return json.dumps(answer).encode()
+    with tempfile.NamedTemporaryFile(prefix="yieldloop-") as file:
+        file.write(recording)
+        file.flush()
+        return read_document(Path(file.name))
 
 
 def _show(address: str) -> None:

@@ -28,7 +28,7 @@ LONGEST_SHARE = 10  # looking may take a tenth of the time
 STATE_COLOURS = {"running": "green", "ready": "yellow", "parked": "", "new": "cyan"}
 
 Seen = dict[str, Any]
-"""One look: ``snapshot``, ``blocks`` and ``recording`` (None if the process keeps none) as the process answered."""
+"""One look: ``snapshot``, ``blocks`` and ``recording`` (no loop is in it if the process keeps none), as the process answered."""
 
 
 def show(pid: int, look: Callable[[], Seen], interval: float) -> None:
@@ -165,7 +165,7 @@ class Top(App[None]):
         for cycle in (cycle for loop in snapshot["loops"] for cycle in loop["cycles"]):
             lines.append(f"tasks {', '.join(map(str, cycle))} wait for each other in a circle")
         lines += [block_line(block) for block in blocks if block["going_on"]]
-        recorded = "" if self._seen and self._seen["recording"] else "; no recording, so no CPU and delay"
+        recorded = "" if self._seen and self._seen["recording"]["loops"] else "; no recording, so no CPU and delay"
         shown = f"{MOST_ROWS} of {tasks} tasks are shown, " if tasks > MOST_ROWS else ""
         lines.append(f"{shown}by {self._order}{recorded}{'  PAUSED' if self._paused else ''}")
         return Text("\n".join(lines))

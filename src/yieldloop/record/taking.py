@@ -20,11 +20,14 @@ from yieldloop.loop.registry import all_loops
 __all__ = ["process", "take"]
 
 
-def take() -> tuple[dict[str, Any], list[bytes]]:
-    """The head of a recording, and the chunks of records that it speaks of."""
+def take(since_ns: int = 0) -> tuple[dict[str, Any], list[bytes]]:
+    """The head of a recording, and the chunks of records that it speaks of.
+
+    Chunks that hold nothing younger than *since_ns* (by `time.monotonic_ns`) are left out.
+    """
     found = loops_of_now()
     chunks: list[bytes] = []
-    loops = [_loop(past, chunks) for past in found]
+    loops = [_loop(past, chunks, since_ns) for past in found]
     head = {
         "process": process(),
         "wall_ns": time.time_ns() - time.monotonic_ns(),
@@ -54,15 +57,18 @@ def process() -> dict[str, Any]:
     }
 
 
-def _loop(past: recording.Past, chunks: list[bytes]) -> dict[str, Any]:
+def _loop(past: recording.Past, chunks: list[bytes], since_ns: int) -> dict[str, Any]:
     recorder = past.recorder
     names = recorder.names()
-    spans = []
+    spans: list[dict[str, Any]] = []
     for number in recorder.numbers():
         chunk = recorder.chunk(number)
         if chunk is None:  # used again meanwhile
             continue
         tick, ns, offset, cells = chunk
+        if spans and ns <= since_ns:  # so the one before is over
+            spans.pop()
+            chunks.pop()
         spans.append({"tick": tick, "ns": ns, "offset": offset, "bytes": len(cells)})
         chunks.append(cells)
     return {

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import yieldloop
+from yieldloop.engine.recording import loop_number
 from yieldloop.watch import watchdog
 
 
@@ -42,10 +43,10 @@ def _answer(line: bytes, watcher: Any) -> Any:
     name = question.get("ask")
     if not isinstance(name, str) or name not in _ANSWERS:
         raise ValueError(f"there is no question {name!r}; there are {', '.join(_ANSWERS)}")
-    return _ANSWERS[name](watcher)
+    return _ANSWERS[name](watcher, question)
 
 
-def hello(watcher: Any) -> dict[str, Any]:
+def hello(watcher: Any, _: Any) -> dict[str, Any]:
     """Who the process is and what its loops do, cheaply."""
     limit = watchdog.table.limit_ns
     return {
@@ -63,8 +64,6 @@ def hello(watcher: Any) -> dict[str, Any]:
 
 def loop_now(watched: Any) -> dict[str, Any]:
     """What one running loop does and holds, as counts."""
-    from yieldloop.watch.snapshot import loop_number
-
     loop = watched.loop
     entry, since, iteration = loop._doing()
     return {
@@ -88,11 +87,11 @@ def steadily(read: Callable[[], Any]) -> Any:
     return read()
 
 
-def _snapshot(watcher: Any) -> Any:
+def _snapshot(watcher: Any, _: Any) -> Any:
     return _taken(watcher).as_json()
 
 
-def _tree(watcher: Any) -> Any:
+def _tree(watcher: Any, _: Any) -> Any:
     return _taken(watcher).text()
 
 
@@ -107,27 +106,36 @@ def _taken(watcher: Any) -> Any:
     return shot
 
 
-def _blocks(_: Any) -> Any:
+def _blocks(*_: Any) -> Any:
     return [block.as_json() for block in watchdog.blocks()]
 
 
-def _metrics(_: Any) -> str:
+def _metrics(*_: Any) -> str:
     from yieldloop.watch import metrics
 
     return metrics.text()
 
 
-def _recording(_: Any) -> bytes:
+def _recording(_: Any, question: dict[str, Any]) -> bytes:
+    """The whole recording; or, asked for so many ``seconds``, its end without blocks and snapshot."""
     from yieldloop import record
+    from yieldloop.record import files, taking
 
+    seconds = question.get("seconds")
+    if seconds is not None and (not isinstance(seconds, int | float) or not 0 < seconds < 1e9):
+        raise ValueError(f"'seconds' is a number above 0, not {seconds!r}")
     with tempfile.TemporaryDirectory(prefix="yieldloop-") as folder:  # 0700
         path = os.path.join(folder, "recording")
-        record.save(path)
+        if seconds is None:
+            record.save(path)
+        else:
+            head, chunks = taking.take(time.monotonic_ns() - int(seconds * 1e9))
+            files.write(path, head | {"more": {}}, chunks)
         with open(path, "rb") as file:
             return file.read()
 
 
-_ANSWERS: dict[str, Callable[[Any], Any]] = {
+_ANSWERS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     "hello": hello,
     "snapshot": _snapshot,
     "tree": _tree,

@@ -9,6 +9,7 @@ What lives here: the directory of sockets, its safety, and the protocol's client
         process.ask("blocks")                  # what has held its loops
         process.ask("metrics")                 # OpenMetrics text
         process.ask("recording")               # bytes: what `yieldloop.record.save` writes
+        process.ask("recording", seconds=2)    # bytes: the same of about the last two seconds, without blocks and snapshot
     outside.processes()                        # "hello" of every process of this user
 
 **The protocol.** The client sends one line of JSON, ``{"ask": "snapshot"}``; the process answers with one line, ``json LENGTH``,

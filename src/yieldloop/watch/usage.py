@@ -20,8 +20,7 @@ class Share:
 
     ran_ns: int = 0
     steps: int = 0
-    delay_ns: int = 0  # ready but not run, all together
-    worst_delay_ns: int = 0
+    worst_delay_ns: int = 0  # the longest time in which it was ready and did not run
 
 
 @dataclasses.dataclass(slots=True)
@@ -41,51 +40,53 @@ class Row:
     task: dict[str, Any]  # as the snapshot has it
 
 
-def shares(recording: dict[str, Any] | None, window_ns: int) -> tuple[dict[int, Share], int]:
-    """By task: its `Share` of the last *window_ns* of *recording*; and how much of that time the recording has."""
+def shares(recording: dict[str, Any], since_ns: int, until_ns: int) -> tuple[dict[int, Share], int]:
+    """By task: its `Share` of the time from *since_ns* to *until_ns*; and how much of that time *recording* has."""
     found: dict[int, Share] = {}
-    span_ns = 0
-    for loop in spans.loops(recording) if recording is not None else ():
-        begin = max(loop.begin, loop.end - window_ns)
-        span_ns = max(span_ns, loop.end - begin)
+    begins: list[int] = []
+    for loop in spans.loops(recording):
+        begins.append(max(loop.begin, since_ns))
         for span in loop.tasks:
-            if span.end <= begin or span.state == "parked":
+            if span.end <= since_ns or span.state == "parked":
                 continue
             share = found.setdefault(span.subject, Share())
-            length = span.end - max(span.begin, begin)
+            length = span.end - max(span.begin, since_ns)
             if span.state == "running":
                 share.ran_ns += length
                 share.steps += 1
             else:
-                share.delay_ns += length
                 share.worst_delay_ns = max(share.worst_delay_ns, length)
-    return found, span_ns
+    return found, max(0, until_ns - min(begins, default=until_ns))
 
 
-def rows(snapshot: dict[str, Any], recording: dict[str, Any] | None, window_ns: int) -> list[Row]:
-    """Every task of *snapshot* as a row."""
-    found, span_ns = shares(recording, window_ns)
-    made = []
-    for loop in snapshot["loops"]:
-        for task in loop["tasks"]:
-            share = found.get(task["id"]) or Share()
-            since = task["since_ns"]
-            made.append(
-                Row(
-                    loop["id"],
-                    task["id"],
-                    task["name"],
-                    task["state"],
-                    None if since is None else max(0, snapshot["taken_ns"] - since),
-                    share.ran_ns / span_ns if span_ns else None,
-                    share.steps,
-                    share.worst_delay_ns if span_ns else None,
-                    waits_for(task["end"]),
-                    place(task["chain"]),
-                    task,
-                )
-            )
-    return made
+def rows(snapshot: dict[str, Any], recording: dict[str, Any], window_ns: int) -> list[Row]:
+    """Every task of *snapshot* as a row; *recording* tells of its last *window_ns*, or of less."""
+    now = snapshot["taken_ns"]
+    found, span_ns = shares(recording, now - window_ns, now)
+    tasks = [(loop["id"], task) for loop in snapshot["loops"] for task in loop["tasks"]]
+    return [_row(loop, task, found.get(task["id"], Share()), now, span_ns) for loop, task in tasks]
+
+
+def _row(loop: int, task: dict[str, Any], share: Share, now: int, span_ns: int) -> Row:
+    age = None if task["since_ns"] is None else max(0, now - task["since_ns"])
+    ran, delay = share.ran_ns, share.worst_delay_ns
+    if task["state"] == "running" and age is not None:  # this step is no record yet
+        ran = max(ran, min(age, span_ns))
+    if task["state"] == "ready" and age is not None:
+        delay = max(delay, age)
+    return Row(
+        loop,
+        task["id"],
+        task["name"],
+        task["state"],
+        age,
+        min(1.0, ran / span_ns) if span_ns else None,
+        share.steps,
+        delay if span_ns else None,
+        waits_for(task["end"]),
+        place(task["chain"]),
+        task,
+    )
 
 
 def waits_for(end: dict[str, Any] | None) -> str:

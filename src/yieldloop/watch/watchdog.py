@@ -33,6 +33,7 @@ from typing import Any
 from yieldloop import record
 from yieldloop.engine.core import logger
 from yieldloop.engine.handles import Handle
+from yieldloop.engine.recording import loop_number
 from yieldloop.watch import stacks
 
 __all__ = ("Block", "blocks", "callbacks", "configure")
@@ -291,8 +292,6 @@ class Watched:
         stack = stack or standing_at(entry)
         site = stacks.site_in(stack) or {"file": "(no Python frame)", "line": 0}
         number = getattr(entry, "_number", None)
-        from yieldloop.watch.snapshot import loop_number  # here, because most processes never need it
-
         loop = loop_number(self.target)
         return table.add(Block(kind, loop, began, now - began, number, label, site["file"], site["line"], stack))
 

@@ -143,3 +143,11 @@ def test_a_process_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]
 
     assert main(["watch", "999999999"]) == 1
     assert "999999999" in capsys.readouterr().err
+
+
+def test_without_aiohttp_the_extra_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from yieldloop.watch import webserver
+
+    monkeypatch.setitem(sys.modules, "aiohttp.web", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'yieldloop\[watch\]'"):
+        webserver.serve(lambda name: b"", started=lambda address: None)

@@ -135,8 +135,8 @@ function useKeys(moves: Record<string, () => void>, number: { current: HTMLInput
       ArrowRight: "forward", ArrowLeft: "back", Home: "first", End: "last", o: "over", y: "nextYield", u: "lastYield", n: "forward", p: "back",
     };
     const key = (event: KeyboardEvent): void => {
-      const target = event.target as HTMLElement;
-      if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, select, textarea, [role=tablist]")) return;
+      const { target } = event;
+      if (event.ctrlKey || event.metaKey || event.altKey || (target instanceof Element && target.closest("input, select, textarea, [role=tablist]"))) return;
       if (event.key === "g") number.current?.select();
       else if (names[event.key]) current.current[names[event.key]!]!();
       else return;

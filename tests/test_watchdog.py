@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -290,3 +292,15 @@ def test_the_environment_sets_the_limit() -> None:
         with running("-c", program, YIELDLOOP_WATCHDOG=value) as process:
             assert process.process.wait(30) == 0
             assert ("blocked" in process.stderr()) == told
+
+
+def test_a_debuggers_prompt_is_no_block() -> None:
+    program = "import yieldloop\nasync def main(): breakpoint()\nyieldloop.run(main())"
+    command = [sys.executable, "-c", program]
+    env = {**os.environ, "YIELDLOOP_WATCHDOG": "0.03", "YIELDLOOP_SOCKET": "off"}
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.read(1)  # it prompts
+        time.sleep(0.3)  # ten limits
+        _, errors = process.communicate(b"c\n", timeout=30)
+    assert process.returncode == 0
+    assert b"blocked" not in errors

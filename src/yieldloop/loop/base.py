@@ -260,6 +260,8 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         sleep without a time limit and no descriptor is armed. `run_forever` by itself never raises it: nobody waits for its end.
         """
         self._can_be_dead = bool(enabled) and dead.certain(self._poller)
+        if not self._can_be_dead:
+            self._patience = None
 
     # --- debugging -----------------------------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ FATAL = {  # signals that nobody survives, whatever faulthandler prints first
 }
 
 harmless: set[threading.Thread] = set()  # threads of ours that only watch: they wake no task
-_count_threads: Any = getattr(_thread, "_count", None)  # those that Python has started and that run; the main thread is not one
+_count_threads: Any = getattr(_thread, "_count", int)  # those that Python has started and that run; the main thread is not one
 _get_signal: Any = getattr(signal, "_signal", signal).getsignal  # without the search for an enum's name
 
 
@@ -68,12 +68,21 @@ class Patience:
     def next_sleep(self, iteration: int) -> int:
         """In ns, or FOREVER. Called with nothing ready, no timer and no descriptor armed. DeadLoopError if that is the end."""
         loop = self._loop
-        if not loop._can_be_dead or self._will_be_woken():
+        # First what is true of most loops that come here and says most: threads work for them. It costs no more than a few looks.
+        pools = [pool for pool in (loop._default_executor, loop._lookup_pool) if pool is not None]
+        watching_or_idle = len(harmless)
+        for pool in pools:
+            if getattr(pool, "jobs", None):
+                return FOREVER
+            watching_or_idle += len(pool._threads)
+        if _count_threads() > watching_or_idle:
+            return self._next_pause()
+        if loop._children or threading.get_ident() != threading.main_thread().ident:
             return FOREVER
-        if self._may_be_woken():
-            pause = self._pause
-            self._pause = min(2 * pause, LONGEST_PAUSE)
-            return pause
+        if _others_run(pools):
+            return self._next_pause()
+        if loop._signal_handlers or _signals_are_handled():
+            return FOREVER
         if self._suspected != iteration - 1:
             self._suspected = iteration
             return PAUSE
@@ -82,20 +91,11 @@ class Patience:
         self._suspected = -1
         raise dead_loop(watching.explain(loop))
 
-    def _will_be_woken(self) -> bool:
-        """By what is under way, or by what stays as it is for as long as the loop sleeps."""
-        loop = self._loop
-        if any(pool.jobs for pool in _own_pools(loop)) or loop._children:
-            return True
-        return threading.get_ident() != threading.main_thread().ident  # the main thread is another one
-
-    def _may_be_woken(self) -> bool:
-        """By a thread that is there, or by a signal."""
-        pools = _own_pools(self._loop)
-        ours = len(harmless) + sum(len(pool._threads) for pool in pools)
-        if _count_threads is not None and _count_threads() > ours:
-            return True
-        return _others_run(pools) or bool(self._loop._signal_handlers) or _signals_are_handled()
+    def _next_pause(self) -> int:
+        """Until it is worth a look whether a thread has ended."""
+        pause = self._pause
+        self._pause = min(2 * pause, LONGEST_PAUSE)
+        return pause
 
 
 def certain(poller: Any) -> bool:
@@ -103,16 +103,11 @@ def certain(poller: Any) -> bool:
     return isinstance(poller, FdPoller) and type(poller).__module__.startswith("yieldloop.pollers.") and os.path.isdir(TASKS)
 
 
-def _own_pools(loop: Any) -> list[Any]:
-    pools = (loop._default_executor, loop._lookup_pool)
-    return [pool for pool in pools if pool is not None and hasattr(pool, "jobs")]
-
-
 def _others_run(pools: list[Any]) -> bool:
     """True if there is a thread but this one, those that watch, and those of our pools that wait for work."""
     known = {threading.get_native_id(), *(thread.native_id for thread in list(harmless))}
     for pool in pools:
-        if pool.jobs or not pool._work_queue.empty() or pool.is_working():
+        if not hasattr(pool, "jobs") or pool.jobs or not pool._work_queue.empty() or pool.is_working():
             return True
         known.update(thread.native_id for thread in list(pool._threads))
     try:

@@ -31,8 +31,11 @@ def look(loop: Any) -> LoopView:
     return found[0].loops[0]  # type: ignore[no-any-return]
 
 
-async def parked(api: Any, *coros: Coroutine[Any, Any, Any]) -> dict[str, TaskView]:
-    """Start *coros*, each as a task named for its function; what is seen of all tasks when they are parked, by name."""
+async def parked(api: Any, *coros: Coroutine[Any, Any, Any], then: Callable[[], Any] = bool) -> dict[str, TaskView]:
+    """Start *coros*, each as a task named for its function; what is seen of all tasks when they are parked, by name.
+
+    ``then()`` is called before the tasks are cancelled.
+    """
     loop = asyncio.get_running_loop()
     tasks = [loop.create_task(coro, name=coro.__name__) for coro in coros]
     for _ in range(5):
@@ -40,6 +43,7 @@ async def parked(api: Any, *coros: Coroutine[Any, Any, Any]) -> dict[str, TaskVi
     try:
         return {task.name: task for task in look(loop).tasks}
     finally:
+        then()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -369,7 +373,11 @@ def test_descriptors_with_peer_and_direction(api: Any) -> None:
             await clients[0][1].wait_closed()
 
         mine, fd = f"127.0.0.1:{writer.get_extra_info('sockname')[1]}", writer.get_extra_info("socket").fileno()
-        seen = await parked(api, reads(), drains(), receives(), accepts(), serves(), closes())
+        def abort() -> None:  # a server's end waits for its connections
+            for _, each in [*clients, (reader, writer)]:
+                each.transport.abort()
+
+        seen = await parked(api, reads(), drains(), receives(), accepts(), serves(), closes(), then=abort)
         for name, direction in (("reads", "read"), ("drains", "write")):
             end = end_of(seen[name])
             assert (end.kind, end.direction, end.peer, end.local) == ("fd", direction, f"127.0.0.1:{port}", mine), name
@@ -378,8 +386,6 @@ def test_descriptors_with_peer_and_direction(api: Any) -> None:
         assert (end_of(seen["accepts"]).fd, end_of(seen["accepts"]).direction) == (listening.fileno(), "accept")
         assert (end_of(seen["serves"]).local, end_of(seen["serves"]).direction) == (f"127.0.0.1:{port}", "accept")
         assert (end_of(seen["closes"]).peer, end_of(seen["closes"]).direction) == (mine, "close")
-        for _, each in [*clients, (reader, writer)]:
-            each.transport.abort()
         server.close()
         await asyncio.sleep(0.01)
         for sock in (left, right, listening):

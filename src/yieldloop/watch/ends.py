@@ -167,7 +167,7 @@ class Ends:
 
     def _by_callback(self, callback: Any, future: Any) -> End | None:
         """Some futures know those that settle them: to pass a cancellation on."""
-        owner = getattr(callback, "__self__", None) if type(callback) in BOUND else None
+        owner = getattr(callback, "__self__", None) if isinstance(callback, BOUND) else None
         if isinstance(owner, threads._Link):
             return self._of_source(owner.source)
         if isinstance(owner, waiting._Shield):

@@ -212,7 +212,7 @@ def jobs_of_threads(loop: Any) -> dict[int, tuple[Any, str | None]]:
         for job in list(getattr(pool, "jobs", ())):
             found[id(job.waiter)] = (job.function, None)
     for line in {id(each): each for each in list(getattr(_pools, "_threads_queues", {}).values())}.values():
-        items = line.queue if isinstance(line, _queue.Queue) else ()
+        items: Any = line.queue if isinstance(line, _queue.Queue) else ()
         if isinstance(line, _queue.SimpleQueue):
             items = []
             for held in gc.get_referents(line):  # the items, or up to Python 3.12 a list of them

@@ -1,6 +1,6 @@
 """What a snapshot of many parked tasks costs: `python bench/snapshot.py [--tasks 100000] [--rounds 3]`.
 
-With YIELDLOOP_PURE=1, of the interpreted loop. Lives here: tasks parked at a lock, at an event under three coroutines, at a timer and
+YIELDLOOP_PURE=1: of the interpreted loop. Here: tasks parked at a lock, at an event under three coroutines, at a timer and
 at futures, each kind in a process of its own; another thread takes the snapshot while the loop runs a ticking task. Printed:
 seconds for the snapshot and for its JSON values, by the clock and of the thread's CPU, and the longest time for which the loop did
 not get its turn meanwhile.
@@ -97,7 +97,8 @@ def main() -> None:
         yieldloop.run(run(given.kind, given.tasks, given.rounds))
         return
     for kind in ("lock", "event", "timer", "future"):
-        subprocess.run([sys.executable, __file__, *sys.argv[1:], "--kind", kind], check=True, stderr=subprocess.DEVNULL)  # the watchdog
+        command = [sys.executable, __file__, *sys.argv[1:], "--kind", kind]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)  # there the watchdog tells of the snapshot itself
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ SHARED = {
         _get_running_loop _leave_task _register_task _set_running_loop _unregister_task _swap_current_task all_tasks
         current_task get_event_loop get_running_loop set_event_loop get_event_loop_policy set_event_loop_policy
         DefaultEventLoopPolicy""",
-    "watchers of children, which nobody needs here": """AbstractChildWatcher FastChildWatcher MultiLoopChildWatcher PidfdChildWatcher SafeChildWatcher ThreadedChildWatcher
-        get_child_watcher set_child_watcher""",
+    "watchers of children, which nobody needs here": """AbstractChildWatcher FastChildWatcher MultiLoopChildWatcher
+        PidfdChildWatcher SafeChildWatcher ThreadedChildWatcher get_child_watcher set_child_watcher""",
 }
 TWINS = ("_Py", "_C", "_py_", "_c_")
 KEPT = ("__", "_facade_")

@@ -42,7 +42,7 @@ def children() -> set[int]:
 
 
 def threads() -> set[threading.Thread]:
-    return set(threading.enumerate())
+    return {thread for thread in threading.enumerate() if thread.is_alive()}  # one that is just being started cannot be joined yet
 
 
 def rss() -> int:

@@ -505,7 +505,8 @@ def test_trouble_writes_a_recording(tmp_path, occasion):
 
 def test_the_exit_writes_a_recording_but_that_of_a_forked_child_does_not(tmp_path):
     program = """
-import os, sys, yieldloop
+import os, sys, warnings, yieldloop
+warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside the watching thread, from Python 3.12 on
 async def main():
     await yieldloop.sleep(0)
 yieldloop.run(main())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import stat
@@ -21,7 +22,7 @@ import pytest
 from tests.programs import in_directory, running
 from yieldloop import record
 from yieldloop.cli.pages import document_in
-from yieldloop.watch import outside
+from yieldloop.watch import outside, serving
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no Unix sockets")
 
@@ -286,6 +287,22 @@ def test_a_stopped_process_is_said_to_be_stopped() -> None:
         assert time.monotonic() - began < 20
         assert "does not answer" in listed["problem"]
         program.process.send_signal(signal.SIGCONT)
+
+
+def test_a_client_that_comes_too_early_does_not_take_the_socket_for_stale(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(socket.socket):
+        def listen(self, backlog: int = 0) -> None:
+            outside.processes()
+            super().listen(backlog)
+
+    monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+    monkeypatch.setattr(serving.socket, "socket", Slow)
+    server = serving.Server(select.poll(), lambda line: b"")
+    try:
+        assert os.listdir(os.path.join(folder, "yieldloop")) == [f"{os.getpid()}.sock"]
+    finally:
+        server.close()
+    assert os.listdir(os.path.join(folder, "yieldloop")) == []
 
 
 def test_importing_the_package_does_not_import_the_watching() -> None:

@@ -39,9 +39,14 @@ class Server:
             self._listener.setblocking(False)
             if os.path.lexists(self.path) and not outside.remove_stale(self.path):
                 raise outside.OutsideError(f"{self.path} is served by another process: is its directory shared by two containers?")
-            self._listener.bind(self.path)
-            os.chmod(self.path, 0o600)
+            # Under another name until it listens: who finds a socket that nobody listens on takes it for stale, and removes it.
+            new = os.path.join(directory, f".{os.getpid()}.new")
+            if os.path.lexists(new):
+                os.unlink(new)
+            self._listener.bind(new)
+            os.chmod(new, 0o600)
             self._listener.listen(MOST_CLIENTS)
+            os.rename(new, self.path)
             self._identity = _identity(self.path)
             poll.register(self._listener.fileno(), _IN)
         except BaseException:

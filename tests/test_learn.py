@@ -263,7 +263,9 @@ def test_exit_and_closing_are_part_of_the_walk(write: Any) -> None:
 
 
 def test_bytes_other_encodings_and_forked_children_are_no_trouble(write: Any) -> None:
-    text = "import os, sys\nsys.stdout.buffer.write(b'bytes ')\nif os.fork() == 0:\n    raise SystemExit\n"
+    # From Python 3.12 on, fork() warns of the threads that record.
+    text = "import os, sys, warnings\nwarnings.simplefilter('ignore', DeprecationWarning)\n"
+    text += "sys.stdout.buffer.write(b'bytes ')\nif os.fork() == 0:\n    raise SystemExit\n"
     path = write("")
     path.write_bytes(b"# coding: latin-1\n" + text.encode() + "os.wait()\nprint('\xe9')\n".encode("latin-1"))
     walk = record(path)

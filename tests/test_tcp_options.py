@@ -90,8 +90,13 @@ def test_interleave_takes_the_families_in_turn(
 def test_a_server_listens_on_every_address_it_is_given(api: Any) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        port = free_port()
-        server = await loop.create_server(Quiet, ["127.0.0.1", "127.0.0.2", "127.0.0.3"], port)
+        for _ in range(20):  # another process may take the port on one of them meanwhile
+            port = free_port()
+            try:
+                server = await loop.create_server(Quiet, ["127.0.0.1", "127.0.0.2", "127.0.0.3"], port)
+                break
+            except OSError:
+                pass
         clients = []
         for host in ("127.0.0.3", "127.0.0.1", "127.0.0.2"):
             transport, client = await loop.create_connection(Quiet, host, port)

@@ -156,7 +156,7 @@ def nothing_is_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
         if len(leaks.open_fds()) <= fds:
             break
         time.sleep(0.01)
-    assert len(leaks.open_fds()) <= fds, "the test left open descriptors"
+    assert len(leaks.open_fds()) <= fds, f"the test left open descriptors; there are {leaks.named_fds()}"
     assert leaks.children() <= children, "the test left child processes"
     marker = request.node.get_closest_marker("leaves")
     allowed = set(marker.args) if marker is not None else set()

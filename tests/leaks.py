@@ -30,6 +30,17 @@ def open_fds() -> set[str]:
         return set()
 
 
+def named_fds() -> dict[str, str]:
+    """What each of them is."""
+    found = {}
+    for fd in open_fds():
+        try:
+            found[fd] = os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:  # that of the listing itself
+            pass
+    return found
+
+
 def children() -> set[int]:
     """The child processes of this process, zombies included; empty where the system does not tell."""
     found: set[int] = set()

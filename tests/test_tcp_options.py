@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from typing import Any
 
@@ -90,13 +91,14 @@ def test_interleave_takes_the_families_in_turn(
 def test_a_server_listens_on_every_address_it_is_given(api: Any) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        for _ in range(20):  # another process may take the port on one of them meanwhile
+        for attempts_left in range(4, -1, -1):
             port = free_port()
             try:
                 server = await loop.create_server(Quiet, ["127.0.0.1", "127.0.0.2", "127.0.0.3"], port)
                 break
-            except OSError:
-                pass
+            except OSError as exc:  # another process may take the port on one of them meanwhile
+                if exc.errno != errno.EADDRINUSE or not attempts_left:
+                    raise
         clients = []
         for host in ("127.0.0.3", "127.0.0.1", "127.0.0.2"):
             transport, client = await loop.create_connection(Quiet, host, port)

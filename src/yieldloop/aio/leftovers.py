@@ -149,15 +149,15 @@ def pools_of(loop: Any) -> list[Any]:
 
 def busy_threads(pool: Any) -> list[tuple[Any, Any]]:
     """(thread, job) of each thread of *pool* that runs a job now; the idle ones end as soon as they are told."""
-    from yieldloop.loop.pool import job_of
+    from yieldloop.loop.pool import function_of, item_of
 
     frames = sys._current_frames()
     found = []
     for thread in list(getattr(pool, "_threads", ())):
         if thread.is_alive():
-            job = job_of(frames.get(thread.ident))
-            if job is not None:
-                found.append((thread, job))
+            item = item_of(frames.get(thread.ident))
+            if item is not None:
+                found.append((thread, function_of(item)))
     return found
 
 

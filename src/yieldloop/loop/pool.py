@@ -51,7 +51,7 @@ class Pool(concurrent.futures.ThreadPoolExecutor):
     def is_working(self) -> bool:
         """True if one of the threads can be seen to work."""
         frames = sys._current_frames()
-        return any(job_of(frames.get(thread.ident)) is not None for thread in list(self._threads))
+        return any(item_of(frames.get(thread.ident)) is not None for thread in list(self._threads))
 
     def start(self, loop: Any, function: Any, args: tuple[Any, ...]) -> Any:
         """Call ``function(*args)`` in a thread; returns *loop*'s future for the result. RuntimeError after `shutdown`.
@@ -144,18 +144,26 @@ def leave_thread(thread: Any) -> bool:
     return True
 
 
-def job_of(frame: Any) -> Any:
-    """What a pool's thread whose innermost frame is *frame* runs: the function that it was given, or None between two jobs.
+def item_of(frame: Any) -> Any:
+    """What a pool's thread whose innermost frame is *frame* works on: a `Job`, or an item that `submit` made, of any pool.
 
-    Of our pool or of any `ThreadPoolExecutor`.
+    None between two jobs, and for any other thread.
     """
     while frame is not None:
-        names = frame.f_locals if frame.f_code is _work.__code__ or frame.f_code.co_name == "run" else {}
-        item = names.get("job", names.get("self"))
-        if isinstance(item, Job):
-            return item.function
-        if isinstance(item, _futures_thread._WorkItem):
-            task = getattr(item, "task", None)  # Python 3.14: (function, args, keywords)
-            return task[0] if task is not None else getattr(item, "fn", None)
+        if frame.f_code is _work.__code__:
+            item = frame.f_locals.get("job")
+            if isinstance(item, Job):
+                return item
+        elif frame.f_code is _futures_thread._WorkItem.run.__code__:
+            item = frame.f_locals.get("self")
+            return item if isinstance(item, _futures_thread._WorkItem) else None
         frame = frame.f_back
     return None
+
+
+def function_of(item: Any) -> Any:
+    """The function of what `item_of` gives."""
+    if isinstance(item, Job):
+        return item.function
+    task = getattr(item, "task", None)  # Python 3.14: (function, args, keywords)
+    return task[0] if task is not None else getattr(item, "fn", None)

@@ -25,7 +25,7 @@ from typing import Any
 from yieldloop.aio.leftovers import pools_of
 from yieldloop.engine.jobs import Job
 from yieldloop.engine.tasks import Task
-from yieldloop.loop.pool import _work
+from yieldloop.loop.pool import function_of, item_of
 
 _TASKS: Any = (Task, asyncio.Task, _tasks._PyTask)  # type: ignore[attr-defined]
 _LIBRARY = ("yieldloop.", "asyncio.", "uvloop.")
@@ -219,34 +219,13 @@ def jobs_of_threads(loop: Any) -> dict[int, tuple[Any, str | None]]:
                 items += held if isinstance(held, list) else [held]
         for item in list(items):
             if isinstance(item, _pools._WorkItem):
-                found[id(item.future)] = (_function_of(item), None)
+                found[id(item.future)] = (function_of(item), None)
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     for ident, innermost in sys._current_frames().items():
-        item = _item_of(innermost)
+        item = item_of(innermost)
         name = names.get(ident, f"thread {ident}")
-        if isinstance(item, Job):
-            found[id(item.waiter)] = (item.function, name)
-        elif item is not None:
-            found[id(item.future)] = (_function_of(item), name)
+        if item is not None:
+            settled = item.waiter if isinstance(item, Job) else item.future
+            found[id(settled)] = (function_of(item), name)
     return found
-
-
-def _item_of(frame: Any) -> Any:
-    """What a pool's thread works on whose innermost frame is *frame*; None between two jobs, and for any other thread."""
-    while frame is not None:
-        if frame.f_code is _work.__code__:
-            item = frame.f_locals.get("job")
-            if isinstance(item, Job):
-                return item
-        elif frame.f_code is _pools._WorkItem.run.__code__:
-            item = frame.f_locals.get("self")
-            return item if isinstance(item, _pools._WorkItem) else None
-        frame = frame.f_back
-    return None
-
-
-def _function_of(item: Any) -> Any:
-    task = getattr(item, "task", None)  # Python 3.14: (function, args, keywords)
-    return task[0] if task is not None else getattr(item, "fn", None)
-
 

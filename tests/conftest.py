@@ -153,10 +153,11 @@ def nothing_is_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
         thread.join(5)
         assert not thread.is_alive(), f"the test left the thread {thread!r}"
     for _ in range(100):  # the watching thread opens a file for a moment now and then
-        if len(leaks.open_fds()) <= fds:
+        left_open = len(leaks.open_fds())
+        if left_open <= fds:
             break
         time.sleep(0.01)
-    assert len(leaks.open_fds()) <= fds, f"the test left open descriptors; there are {leaks.named_fds()}"
+    assert left_open <= fds, f"the test left open descriptors; there are {leaks.named_fds()}"
     assert leaks.children() <= children, "the test left child processes"
     marker = request.node.get_closest_marker("leaves")
     allowed = set(marker.args) if marker is not None else set()

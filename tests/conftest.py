@@ -8,6 +8,7 @@ nothing was left. Environment: ``YIELDLOOP_EXPECT=compiled|pure`` makes the run 
 from __future__ import annotations
 
 import asyncio
+import ctypes  # noqa: F401 -- some libffi keep their own file open from then on: it is no test's
 import gc
 import os
 import time

@@ -26,9 +26,7 @@ __all__ = ("LONG_NS", "report")
 
 LONG_NS = 60 * 10**9  # ns
 MOST_TOLD = 20  # places of each kind: those with the highest counts
-# References to a parked task that nobody keeps: the loop's set; what wakes it, or the ready queue; and those of `_alone` below.
-KEPT_BY_THE_LOOP = 2
-KEPT_BY_THE_LOOK = 3
+KEPT_BY_THE_LOOP = 2  # references to a parked task that nobody keeps: the loop's set; what wakes it, or the ready queue
 
 NOBODY_WAITS = "tasks that nobody waits for"
 LONG = "tasks pending for long"
@@ -60,11 +58,18 @@ def _told(places: dict[Place, int]) -> list[dict[str, Any]]:
     return [{"file": file, "line": line, "function": name, "count": count} for (file, line, name), count in most]
 
 
+def _references(things: list[Any]) -> list[int]:
+    """How many references there are to each of *things*, those of the list and of this look included."""
+    return [sys.getrefcount(thing) for thing in things]
+
+
+[_OF_THE_LOOK] = _references([object()])  # since Python 3.14 a call's arguments are borrowed from variables, and not counted
+
+
 def _alone(tasks: list[Any]) -> set[int]:
     """The numbers of those of *tasks*, held by that list, to which nothing refers but their loop and what wakes them."""
-    count = sys.getrefcount
     found = set()
-    for task in tasks:
-        if type(task) is Task and count(task) <= KEPT_BY_THE_LOOP + KEPT_BY_THE_LOOK and not task.done() and not task._entries():
+    for task, count in zip(tasks, _references(tasks), strict=True):
+        if type(task) is Task and count <= KEPT_BY_THE_LOOP + _OF_THE_LOOK and not task.done() and not task._entries():
             found.add(task._number)
     return found

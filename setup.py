@@ -20,6 +20,8 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).resolve().parent
 PACKAGE = ROOT / "src" / "yieldloop"
 C_FLAGS = ["-O3", "-g0", "-fno-semantic-interposition", "-Wall", "-Werror", "-Wno-unused-function"]
+REFS = PACKAGE / "engine" / "_refs.h"  # how references are counted
+C_FLAGS += ["-include", str(REFS)]
 # Cython's own C is not warning-free on every CPython (deprecated internals in 3.12+), so those stay warnings.
 C_FLAGS += ["-Wno-error=deprecated-declarations", "-Wno-deprecated-declarations", "-Wno-unreachable-code"]
 
@@ -48,7 +50,7 @@ def extensions() -> list[Extension]:
         if not source.exists():
             raise SystemExit(f"setup.py: {pxd} has no .py or .pyx beside it; add one or remove it")
         name = ".".join(pxd.relative_to(PACKAGE.parent).with_suffix("").parts)
-        found.append(Extension(name, [str(source.relative_to(ROOT))], extra_compile_args=C_FLAGS))
+        found.append(Extension(name, [str(source.relative_to(ROOT))], extra_compile_args=C_FLAGS, depends=[str(REFS)]))
     return found
 
 

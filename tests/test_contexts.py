@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import sys
 import threading
 import weakref
 from typing import Any
@@ -97,6 +98,99 @@ def test_a_task_keeps_what_it_set_from_step_to_step_and_shares_it_with_nobody(ap
         return list(found)
 
     assert api.run(main()) == [True] * 20
+
+
+def test_a_callback_that_raises_takes_what_it_set_with_it(api: Api) -> None:
+    async def main() -> list[Any]:
+        loop = api.m.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: None)
+        seen: list[Any] = []
+
+        def set_and_raise() -> None:
+            var.set("raised")
+            raise ValueError
+
+        for _ in range(3):
+            loop.call_soon(lambda: seen.append(var.get()))
+            loop.call_soon(set_and_raise)
+        loop.call_soon(lambda: seen.append(var.get()))
+        await api.m.sleep(0)
+        await api.m.sleep(0)
+        return [*seen, var.get()]
+
+    assert api.run(main()) == ["unset"] * 5
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_error_that_ends_the_run_leaves_no_context_entered(api: Api, error: type[BaseException]) -> None:
+    def set_and_raise() -> None:
+        var.set("raised")
+        raise error
+
+    seen: list[Any] = []
+    loop = api.new_loop()
+    try:
+        loop.call_soon(lambda: seen.append(var.get()))
+        loop.call_soon(set_and_raise)
+        loop.call_soon(lambda: seen.append(var.get()))
+        with pytest.raises(error):
+            loop.run_forever()
+        seen.append(var.get())
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        seen.append(var.get())
+    finally:
+        loop.close()
+    assert seen == ["unset"] * 4
+
+
+def test_an_eager_step_within_a_callback_and_the_callback_see_their_own_values(api: Api) -> None:
+    if api.m is asyncio and sys.version_info < (3, 12):
+        pytest.skip("eager tasks came with Python 3.12")
+
+    async def main() -> list[Any]:
+        loop = api.m.get_running_loop()
+        loop.set_task_factory(api.m.eager_task_factory)
+        seen: list[Any] = []
+
+        async def child(name: str) -> None:
+            seen.append((name, var.get()))
+            var.set(name)
+            await api.m.sleep(0)
+            seen.append((name, var.get()))
+
+        async def unmoved() -> None:
+            await api.m.sleep(0)
+            seen.append(("unmoved", var.get()))
+
+        def callback(tasks: list[Any]) -> None:
+            tasks.append(loop.create_task(child("one")))
+            tasks.append(loop.create_task(unmoved()))
+            seen.append(("callback", var.get()))
+            var.set("callback")
+            tasks.append(loop.create_task(child("two")))
+            seen.append(("callback", var.get()))
+
+        tasks: list[Any] = []
+        loop.call_soon(callback, tasks)
+        loop.call_soon(lambda: seen.append(("next", var.get())))
+        while len(tasks) < 3:
+            await api.m.sleep(0)
+        for task in tasks:
+            await task
+        return [*seen, var.get()]
+
+    assert api.run(main()) == [
+        ("one", "unset"),
+        ("callback", "unset"),
+        ("two", "callback"),
+        ("callback", "callback"),
+        ("next", "unset"),
+        ("one", "one"),
+        ("unmoved", "unset"),
+        ("two", "two"),
+        "unset",
+    ]
 
 
 def test_a_task_made_by_a_callback_inherits_what_that_callback_set(api: Api) -> None:

@@ -143,8 +143,8 @@ def test_a_full_wake_up_pipe_silences_no_signal(ours: Any) -> None:
                 await asyncio.sleep(0.001)
             say(came.count(1) == 50, came.count(2))
             done = loop.create_future()
-            threading.Timer(0.01, lambda: os.kill(os.getpid(), signal.SIGUSR2)).start()
             loop.add_signal_handler(signal.SIGUSR2, done.set_result, None)
+            threading.Timer(0.01, lambda: os.kill(os.getpid(), signal.SIGUSR2)).start()
             await asyncio.wait_for(done, 20)
         run(main())
         """,

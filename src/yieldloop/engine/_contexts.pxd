@@ -24,24 +24,29 @@ cdef extern from *:
 
     static inline int yl_untouched(PyObject *context, PyObject *snapshot, int holders) {
         return Py_REFCNT(context) == holders && YL_VARS(context) == YL_VARS(snapshot)
-            && ((yl_context *)context)->weakrefs == NULL && !((yl_context *)context)->entered;
+            && ((yl_context *)context)->weakrefs == NULL;
     }
     #endif
     """
+    ctypedef struct PyObject:
+        pass
     ctypedef struct yl_context:
         pass
     bint yl_is_current(object snapshot)
     bint yl_same(object a, object b)
-    bint yl_untouched(object context, object snapshot, int holders)
+    bint yl_untouched(PyObject *context, object snapshot, int holders)
     object PyContext_CopyCurrent()
     object PyContext_Copy(object context)
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
 
 
 @cython.final
 cdef class Contexts:
     cdef readonly bint lends
     cdef object _kept          # the latest snapshot, or None
-    cdef object _spare         # a context that nobody has, or None
+    cdef object _lent          # the context that is lent, or will be again, or None
+    cdef readonly bint inside  # _lent is entered
 
     cdef inline object snapshot(self):
         if not self.lends:
@@ -50,22 +55,41 @@ cdef class Contexts:
             self._kept = PyContext_CopyCurrent()
         return self._kept
 
-    cdef inline object lend(self, object snapshot):
-        cdef object context = self._spare
-        if context is not None and yl_same(context, snapshot):
-            self._spare = None
-            return context
-        return PyContext_Copy(snapshot)
+    cdef inline object enter(self, object snapshot):
+        if self._lent is None or not yl_same(self._lent, snapshot):
+            self.leave()
+            self._lent = PyContext_Copy(snapshot)
+        if not self.inside:
+            PyContext_Enter(self._lent)
+            self.inside = True
+        return self._lent
 
-    cdef inline bint take_back(self, object context, object snapshot, int holders) noexcept:
-        if not yl_untouched(context, snapshot, holders):
-            return False
-        self._spare = context
-        return True
+    cdef inline bint stay(self, object snapshot) except -1:
+        if yl_untouched(<PyObject *>self._lent, snapshot, 3):  # we, whoever was lent it, and the thread, which is inside
+            return True
+        self.drop()
+        return False
+
+    cdef inline int leave(self) except -1:
+        if self.inside:
+            self.inside = False
+            PyContext_Exit(self._lent)
+        return 0
+
+    cdef inline int drop(self) except -1:
+        self.leave()
+        self._lent = None
+        return 0
+
+    cdef inline bint unchanged(self, object context, object snapshot) noexcept:
+        return yl_untouched(<PyObject *>context, snapshot, 2)  # the owner's two: his field and his variable
+
+    cdef inline object copy(self, object snapshot):
+        return PyContext_Copy(snapshot)
 
     cdef inline int forget(self) except -1:
         if self._kept is not None and not yl_is_current(self._kept):
             self._kept = None
-        if self._spare is not None and not yl_is_current(self._spare):
-            self._spare = None
+        if self._lent is not None and not yl_is_current(self._lent):
+            self._lent = None
         return 0

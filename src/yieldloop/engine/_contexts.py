@@ -6,9 +6,11 @@ and shares it among all that are made while that context stays as it is; whoever
 that comes back unchanged is lent again. A task that did set something keeps what it was lent, from then on as its own. What may
 not live here: who runs when.
 
-Rule 1: a snapshot is never entered. Rule 2: a lent context is taken back only if nobody else has it and it holds what it held: a
+Rule 1: a snapshot is never entered. Rule 2: a lent context is lent again only if nobody else has it and it holds what it held: a
 token, a `get_context()` or a new value keep it out. Rule 3: a snapshot of anything but the loop's own surroundings does not
-outlive the iteration (`forget`), or it would keep a program's objects alive.
+outlive the iteration (`forget`), or it would keep a program's objects alive. Rule 4: whoever is done stays inside, since most
+often the next one is lent the same values; what must not run there (what makes no promise of a context, what is done between two
+turns) is preceded by `leave`.
 
 Interpreted code can compare neither two contexts' values by identity nor count references, and makes plain copies: ``lends``
 is False there, and nobody calls ``lend``. ``_contexts.pyx`` is the compiled twin; it asks the interpreter at its import whether a
@@ -26,22 +28,36 @@ class Contexts:
 
     __slots__ = ()
 
-    @property
-    def lends(self) -> bool:
-        """True if a snapshot has to be entered by way of `lend`, False if it is its owner's alone."""
-        return False
+    lends = False  # True if a snapshot has to be entered by way of `enter`, False if it is its owner's alone
+    inside = False  # True between `enter` and `leave`: the loop's thread is in the context that is lent
 
     def snapshot(self) -> Any:
         """A copy of the current context; if `lends`, one that others share, so that it must not be entered itself."""
         return contextvars.copy_context()
 
-    def lend(self, snapshot: Any) -> Any:
-        """A context with the values of *snapshot*, to be entered."""
-        return snapshot.copy()
+    def enter(self, snapshot: Any) -> Any:
+        """Be inside of a context with the values of *snapshot*, which is returned. One who is inside already is not nested."""
+        raise NotImplementedError
 
-    def take_back(self, context: Any, snapshot: Any, holders: int) -> bool:
-        """True if *context*, lent for *snapshot* and left again, is as it was and known to its *holders* alone; else keep it."""
+    def stay(self, snapshot: Any) -> bool:
+        """Whoever was lent a context for *snapshot* is done: True, still inside, if it is as it was and known to him and us
+        alone; else it was left and is his.
+        """
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """Be outside again."""
+
+    def drop(self) -> None:
+        """The same, and the lent context is for whoever has it."""
+
+    def unchanged(self, context: Any, snapshot: Any) -> bool:
+        """True if *context*, a copy of *snapshot* that its owner alone has, is as it was."""
         return False
+
+    def copy(self, snapshot: Any) -> Any:
+        """A context with the values of *snapshot*, to be entered by whoever runs within another's turn."""
+        return snapshot.copy()
 
     def forget(self) -> None:
         """The iteration is over: keep no snapshot but the one of the surroundings, which live anyway."""

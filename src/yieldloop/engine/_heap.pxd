@@ -26,6 +26,9 @@ cdef class TimerHeap:
     cdef Py_ssize_t _size
     cdef unsigned long long _order
 
+    cdef inline Py_ssize_t size(self) noexcept:
+        return self._size
+
     cpdef int push(self, long long when, DueTimer timer) except -1
     cpdef long long first(self) except? -2
     cpdef DueTimer pop_due(self, long long now)

@@ -76,6 +76,8 @@ class TimerHeap:
     def __len__(self) -> int:
         return len(self._slots)
 
+    size = __len__
+
     def __iter__(self) -> Iterator[Any]:
         return iter([slot[2] for slot in self._slots])
 

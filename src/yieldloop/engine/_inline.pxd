@@ -41,10 +41,14 @@ cdef extern from *:
         return Py_REFCNT(o) == 1 && (offset <= 0 || *(PyObject **)((char *)o + offset) == NULL);
     }
 
+    static inline PyObject *yl_call(PyObject *callback, PyObject *args) {
+        return PyObject_Vectorcall(callback, &PyTuple_GET_ITEM(args, 0), (size_t)PyTuple_GET_SIZE(args), NULL);
+    }
+
     static inline PyObject *yl_call_in(PyObject *context, PyObject *callback, PyObject *args) {
         PyObject *result;
         if (PyContext_Enter(context) < 0) return NULL;
-        result = PyObject_Vectorcall(callback, &PyTuple_GET_ITEM(args, 0), (size_t)PyTuple_GET_SIZE(args), NULL);
+        result = yl_call(callback, args);
         if (result != NULL) {
             if (PyContext_Exit(context) < 0) Py_CLEAR(result);
         } else {
@@ -92,6 +96,7 @@ cdef extern from *:
     ctypedef struct PyObject:
         pass
     object copy_context "PyContext_CopyCurrent"()
+    object call "yl_call"(object callback, tuple args)
     object call_in_context "yl_call_in"(object context, object callback, tuple args)
     long long monotonic_ns "yl_now"() noexcept
     bint is_callable "PyCallable_Check"(object obj) noexcept

@@ -22,6 +22,7 @@ __all__ = (
     "address",
     "born_bare",
     "borrowed",
+    "call",
     "call_in_context",
     "check_signals",
     "copy_context",
@@ -36,6 +37,11 @@ __all__ = (
 )
 
 ticks = monotonic_ns  # compiled and on x86-64 the time stamp counter, at a third of the price: only differences mean something
+
+
+def call(callback: Any, args: Any) -> Any:
+    """``callback(*args)``."""
+    return callback(*args)
 
 
 def hide(entry: Any) -> None:

@@ -196,7 +196,7 @@ def label_call(function: Any) -> int:
     """The label of what a call of *function* runs. Keeps its code, its name or its type; never itself."""
     if type(function) is functools.partial:
         run, args = function.func, function.args  # of `to_thread`: what is run in a context
-        function = args[0] if args and type(getattr(run, "__self__", None)) is Context else run
+        return label_call(args[0] if args and type(getattr(run, "__self__", None)) is Context else run)
     if type(function) is MethodType:
         function = function.__func__
     if type(function) is FunctionType:

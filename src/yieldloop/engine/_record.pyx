@@ -227,13 +227,13 @@ cpdef long long label_call(object function) noexcept:
     cdef PyObject *callee
     cdef PyObject *code
     cdef void *definition
-    if type(function) is _partial:
-        run, args = function.func, function.args
-        function = args[0] if args and type(getattr(run, "__self__", None)) is _Context else run
     callee = yl_callee(<PyObject *>function)
     code = yl_code_of_function(callee)
     if code != NULL:
         return _label(<void *>code, -1, <object>code)
+    if type(function) is _partial:
+        run, args = function.func, function.args
+        return label_call(args[0] if args and type(getattr(run, "__self__", None)) is _Context else run)
     definition = yl_definition(callee)
     if definition != NULL:
         return _label(definition, -1, None) or _label(definition, -1, (<object>callee).__qualname__)

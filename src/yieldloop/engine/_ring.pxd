@@ -16,6 +16,9 @@ cdef class ReadyQueue:
     cdef Py_ssize_t _size      # entries held
     cdef Py_ssize_t _mask      # capacity - 1; the capacity is a power of two
 
+    cdef inline Py_ssize_t size(self) noexcept:
+        return self._size
+
     cdef inline int push(self, Entry entry) except -1:
         if self._size > self._mask:
             self._grow()

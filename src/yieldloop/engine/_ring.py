@@ -13,6 +13,7 @@ from typing import Any
 class ReadyQueue(deque[Any]):
     """FIFO of `Entry`. ``push`` and ``pop`` are the engine's words, the deque's own names serve those who look in."""
 
+    size = deque.__len__
     push = deque.append
     pop = deque.popleft
     pop_last = deque.pop  # the newest: where the queue serves as a store

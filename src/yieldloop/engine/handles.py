@@ -94,11 +94,10 @@ class Handle(DueTimer):
             _inline.call_in_context(self._ctx, self._callback, self._args)
         else:
             snapshot = self._ctx
-            lent = lender.lend(snapshot)
-            self._ctx = lent
+            self._ctx = lender.enter(snapshot)
             self._lender = None
-            _inline.call_in_context(lent, self._callback, self._args)  # if it raises, its report is made in this context too
-            if lender.take_back(lent, snapshot, 2):
+            _inline.call(self._callback, self._args)  # if it raises, its report is made in this context too
+            if lender.stay(snapshot):
                 self._ctx = snapshot
                 self._lender = lender
         del self  # a traceback that outlives the callback holds this frame: not what the callback held as well
@@ -174,11 +173,10 @@ class ThreadsafeHandle(Handle):
                 _inline.call_in_context(self._ctx, callback, args)
             else:
                 snapshot = self._ctx
-                lent = lender.lend(snapshot)
-                self._ctx = lent
+                self._ctx = lender.enter(snapshot)
                 self._lender = None
-                _inline.call_in_context(lent, callback, args)
-                if lender.take_back(lent, snapshot, 2):
+                _inline.call(callback, args)
+                if lender.stay(snapshot):
                     self._ctx = snapshot
                     self._lender = lender
         finally:

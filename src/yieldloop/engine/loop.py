@@ -94,7 +94,7 @@ class LoopCore(Core):
     # --- putting work in front of the iteration -------------------------------------------------------------------------
 
     def _make_handle(self, callback: Any, args: Any, context: Any) -> Any:
-        if len(self._spare):
+        if self._spare.size():
             handle = self._spare.pop_last()
         else:
             handle = Handle.__new__(Handle)
@@ -117,7 +117,7 @@ class LoopCore(Core):
         return handle
 
     def _make_threadsafe_handle(self, callback: Any, args: Any, context: Any) -> Any:
-        if len(self._spare_threadsafe):
+        if self._spare_threadsafe.size():
             handle = self._spare_threadsafe.pop_last()
         else:
             handle = ThreadsafeHandle.__new__(ThreadsafeHandle)
@@ -319,7 +319,7 @@ class LoopCore(Core):
 
         # 1. How long may we sleep? Not at all if something is ready; else until the first deadline.
         timeout = 0
-        if not len(ready) and not self._stopping:
+        if not ready.size() and not self._stopping:
             first = timers.first()
             if first == FOREVER:
                 timeout = FOREVER
@@ -338,7 +338,7 @@ class LoopCore(Core):
             self._poll(timeout)
 
         # 3. Timers that are due take their place behind what the poller found.
-        if len(timers):
+        if timers.size():
             now = self._now_ns()
             timer = timers.pop_due(now)
             while timer is not None:
@@ -352,7 +352,7 @@ class LoopCore(Core):
                 timer = timers.pop_due(now)
 
         # 4. Run what is ready now; what becomes ready meanwhile is for the next iteration.
-        count = len(ready)
+        count = ready.size()
         if self._debug or self._probe is not None:
             self._run_ready_watched(count)
         else:
@@ -365,7 +365,7 @@ class LoopCore(Core):
             # From here on another thread has to wake us. It pushes first and looks at the flag then; we set the flag first
             # and look at the queue then: one of the two sees the other.
             self._asleep = True
-            if len(self._ready):
+            if self._ready.size():
                 timeout = 0
             self._tick = _inline.ticks()
         if self._recorder is not None:
@@ -377,7 +377,7 @@ class LoopCore(Core):
             if self._recorder is None:
                 self._tick = _inline.ticks()
             else:
-                self._tick = self._recorder.note(_record.POLLED, 0, len(self._ready))
+                self._tick = self._recorder.note(_record.POLLED, 0, self._ready.size())
             if self._on_awake is not None:
                 self._tell_awake()
         if self._probe is not None:
@@ -394,11 +394,15 @@ class LoopCore(Core):
                     while count > 0:
                         count -= 1
                         entry = ready.pop()
-                        if self._entered and type(entry) is not Task:
-                            self._leave()
+                        if type(entry) is not Task:
+                            if self._entered:
+                                self._leave()
+                            if self._contexts.inside and not _runs_in_context(entry):
+                                self._contexts.leave()
                         self._running_entry = _inline.borrowed(entry)
                         entry.run()
                         if self._after_due:
+                            self._contexts.leave()
                             self._run_after()
                             if self._recorder is not None and type(entry) is Task:
                                 self._tick = self._recorder.note(_record.MARK, 0, 0)
@@ -407,14 +411,15 @@ class LoopCore(Core):
                             continue
                         if self._recorder is not None:
                             self._note_end(entry)
-                        if type(entry) is Handle or type(entry) is TimerHandle or type(entry) is ThreadsafeHandle:
+                        if _runs_in_context(entry):
                             if not _inline.sole_owner(entry):
                                 _inline.show(entry)
                             elif type(entry) is not TimerHandle:
                                 self._recycle(entry)
-                except (SystemExit, KeyboardInterrupt):
-                    raise
                 except BaseException as exc:
+                    self._contexts.drop()  # it is the entry's, whose error is told in it
+                    if isinstance(exc, (SystemExit, KeyboardInterrupt)):
+                        raise
                     _inline.show(entry)
                     self._entry_failed(entry, exc)
                     if self._after_due:
@@ -424,6 +429,7 @@ class LoopCore(Core):
                     self._running_entry = _inline.nobody()
         finally:
             self._running_entry = _inline.nobody()
+            self._contexts.leave()
             self._contexts.forget()
             if self._after_due:
                 self._run_after()  # SystemExit and KeyboardInterrupt end the run, but not what was begun
@@ -432,7 +438,7 @@ class LoopCore(Core):
     def _run_ready_watched(self, count: int) -> None:
         """The same with a probe told, or with debug mode's clock on every entry."""
         ready = self._ready
-        while count > 0 and len(ready):
+        while count > 0 and ready.size():
             count -= 1
             entry = ready.pop()
             _inline.show(entry)
@@ -445,9 +451,11 @@ class LoopCore(Core):
             self._running_entry = _inline.borrowed(entry)
             try:
                 entry.run()
-            except (SystemExit, KeyboardInterrupt):
-                raise
+                self._contexts.leave()
             except BaseException as exc:
+                self._contexts.drop()
+                if isinstance(exc, (SystemExit, KeyboardInterrupt)):
+                    raise
                 failed = True
                 self._entry_failed(entry, exc)
             finally:
@@ -471,7 +479,7 @@ class LoopCore(Core):
         if type(entry) is Task:
             task = entry
             self._tick = recorder.note(_record.MARK if task.done() else _record.OVER, task._number, 0)
-        elif type(entry) is Handle or type(entry) is TimerHandle or type(entry) is ThreadsafeHandle:
+        elif _runs_in_context(entry):
             handle = entry
             if not handle._cancelled:
                 self._tick = recorder.quick(_record.CALLBACK, _record.label_call(handle._callback), 0)
@@ -481,7 +489,7 @@ class LoopCore(Core):
     def _run_after(self) -> None:
         """What was put off to the end of the entry that has just run (`Core._call_after`)."""
         self._after_due = False  # first: what is asked for meanwhile, by whomever, is seen here or raises it again
-        while len(self._after):
+        while self._after.size():
             entry = self._after.pop()
             try:
                 entry.after()
@@ -494,7 +502,7 @@ class LoopCore(Core):
     def _recycle(self, handle: Any) -> None:
         """*handle* has run and nobody keeps it: the next `call_soon` may have it."""
         store = self._spare if type(handle) is Handle else self._spare_threadsafe
-        if not handle._cancelled and handle._loop is self and len(store) < MOST_SPARE:
+        if not handle._cancelled and handle._loop is self and store.size() < MOST_SPARE:
             handle._callback = None
             handle._args = None
             handle._ctx = None
@@ -549,6 +557,11 @@ class LoopCore(Core):
 
     def _scheduled_timers(self) -> Iterator[Any]:
         return (timer for timer in self._heap if not timer._cancelled)
+
+
+def _runs_in_context(entry: Any) -> bool:
+    """True for a handle of ours: it enters the context that it was promised."""
+    return type(entry) is Handle or type(entry) is TimerHandle or type(entry) is ThreadsafeHandle
 
 
 def _overrides_time(cls: Any) -> bool:

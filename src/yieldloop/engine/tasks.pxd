@@ -52,6 +52,8 @@ cdef class Task(Future):
     cdef int run(self) except -1
     @cython.locals(lender=Contexts)
     cdef int _step_inside(self) except -1
+    @cython.locals(lender=Contexts)
+    cdef int _step_nested(self) except -1
     @cython.locals(future=Future)
     cdef int step(self) except -1
     @cython.locals(core=Core)

@@ -364,20 +364,34 @@ class Task(Future):
         del self  # interpreted, the traceback of the coroutine's error holds this frame: not the task as well
 
     def _step_inside(self) -> None:
-        """A step inside the task's context."""
+        """A step in its own turn, inside the task's context."""
         lender = self._lender
         if lender is None:
             run_in_context(self._ctx, self)
         else:
             snapshot = self._ctx
-            lent = lender.lend(snapshot)
-            self._ctx = lent
+            self._ctx = lender.enter(snapshot)
             self._lender = None
-            run_in_context(lent, self)  # if that raises, the context stays the task's own
-            if lender.take_back(lent, snapshot, 2):
+            self.step()  # if that raises, the context stays the task's own
+            if lender.stay(snapshot):
                 self._ctx = snapshot
                 self._lender = lender
         del self
+
+    def _step_nested(self) -> None:
+        """A step within another entry's turn, inside the task's context: what is lent is lent already."""
+        lender = self._lender
+        if lender is None:
+            run_in_context(self._ctx, self)
+        else:
+            snapshot = self._ctx
+            own = lender.copy(snapshot)
+            self._ctx = own
+            self._lender = None
+            run_in_context(own, self)
+            if lender.unchanged(own, snapshot):
+                self._ctx = snapshot
+                self._lender = lender
 
     def _run_on_other_loop(self) -> None:
         """A step on a loop that is not ours: it calls, inside our context, what it takes for a callback."""
@@ -393,7 +407,7 @@ class Task(Future):
         try:
             if self._core is not None and self._core._watched:
                 self._tell_stepped(self._core)
-            self._step_inside()
+            self._step_nested()
         finally:
             swap_current(self._loop, previous)
         if self._state is not PENDING:

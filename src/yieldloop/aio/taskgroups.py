@@ -13,7 +13,7 @@ from __future__ import annotations
 from asyncio import events as _events
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from yieldloop.aio.tasks import create_task_on
 from yieldloop.engine._leaf import skip_globals
@@ -38,9 +38,6 @@ class TaskGroup(Crew):
 
     def __init__(self) -> None:
         super().__init__()
-        self._entered = False
-        self._exiting = False
-        self._aborting = False  # everything in the group is to end
         self._cancel_on_enter = False
         self._parent_task: Any = None
         self._parent_cancel_requested = False  # we owe the parent an uncancel()
@@ -73,24 +70,12 @@ class TaskGroup(Crew):
             self.cancel()
         return self
 
-    def create_task(self, coro: Coroutine[Any, Any, _T], **kwargs: Any) -> Task:
-        """Start *coro* as a task of the group. Keywords as for `create_task`.
+    if TYPE_CHECKING:
 
-        RuntimeError (and *coro* is closed) if the block has not been entered, is over, or is being cancelled.
-        """
-        if not self._entered or self._aborting or (self._exiting and not self._tasks):
-            self._refuse(coro)
-        if kwargs:
-            task = create_task_on(self._loop, coro, kwargs)
-            self._join(task)
-        else:
-            task = self._enroll(coro)
-        if self._aborting and not task.done():  # its eager first step cancelled the group
-            task.cancel()
-        try:
-            return task  # type: ignore[no-any-return]
-        finally:
-            del task  # a failed eager task's traceback holds this frame
+        def create_task(self, coro: Coroutine[Any, Any, _T], **kwargs: Any) -> Task: ...
+
+    def _start(self, coro: Any, kwargs: dict[str, Any]) -> Any:
+        return create_task_on(self._loop, coro, kwargs)
 
     def _refuse(self, coro: Any) -> None:
         coro.close()

@@ -60,6 +60,9 @@ cdef extern from *:
         return result;
     }
 
+    /* Changes whenever the type of *o* or one of its bases does; 0 if that is not known. */
+    #define yl_type_version(o) ((unsigned long)Py_TYPE(o)->tp_version_tag)
+
     #define yl_born_bare() 0
     #define yl_address(o) ((unsigned long long)(size_t)(o) >> 4)
     #define yl_borrowed(o) ((PyObject *)(o))
@@ -103,6 +106,7 @@ cdef extern from *:
     bint sole_owner "yl_sole"(object obj) noexcept
     int check_signals "PyErr_CheckSignals"() except -1
     bint born_bare "yl_born_bare"() noexcept
+    unsigned long type_version "yl_type_version"(object o) noexcept
     void hide "yl_hide"(object entry) noexcept
     void show "yl_show"(object entry) noexcept
     long long ticks "yl_ticks"() noexcept

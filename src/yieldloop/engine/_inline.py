@@ -34,6 +34,7 @@ __all__ = (
     "show",
     "sole_owner",
     "ticks",
+    "type_version",
 )
 
 ticks = monotonic_ns  # compiled and on x86-64 the time stamp counter, at a third of the price: only differences mean something
@@ -55,6 +56,11 @@ def show(entry: Any) -> None:
 def born_bare() -> bool:
     """True if a new object has no attributes yet; compiled, its fields are None and False from the start."""
     return True
+
+
+def type_version(obj: Any) -> int:
+    """A number that changes whenever something is set on the type of *obj* or a base of it; 0: it has to be looked at itself."""
+    return 0
 
 
 def address(thing: Any) -> int:

@@ -43,6 +43,9 @@ cpdef tuple start(object args, object loop, object ensure_future)
 cdef class Crew(Waiter):
     cdef public object _loop
     cdef public set _tasks
+    cdef public bint _entered
+    cdef public bint _exiting
+    cdef public bint _aborting
     cdef dict __dict__
     cdef object __weakref__
 

@@ -189,12 +189,16 @@ def start(args: Any, loop: Any, ensure_future: Any) -> tuple[dict[Any, Any], Any
 class Crew(Waiter):
     """The compiled half of a task group: its members, and how one joins and leaves. `aio.taskgroups` has the rest.
 
-    A subclass says what the end of a member means (`_on_task_done`) and whom the group belongs to (`_parent_task`).
+    A subclass says what the end of a member means (`_on_task_done`), whom the group belongs to (`_parent_task`), how a member is
+    made with keywords (`_start`), and why there can be no more (`_refuse`).
     """
 
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_aborting",  # everything in the group is to end
+        "_entered",
+        "_exiting",
         "_loop",
         "_tasks",  # the members that are not done
     )
@@ -203,6 +207,28 @@ class Crew(Waiter):
         self._core: Any = None
         self._loop: Any = None
         self._tasks: set[Any] = set()
+        self._entered = False
+        self._exiting = False
+        self._aborting = False
+
+    def create_task(self, coro: Any, **kwargs: Any) -> Any:
+        """Start *coro* as a task of the group. Keywords as for `create_task`.
+
+        RuntimeError (and *coro* is closed) if the block has not been entered, is over, or is being cancelled.
+        """
+        if not self._entered or self._aborting or (self._exiting and not self._tasks):
+            self._refuse(coro)  # type: ignore[attr-defined]  # the subclass has it
+        if kwargs:
+            task = self._start(coro, kwargs)  # type: ignore[attr-defined]  # the subclass has it
+            self._join(task)
+        else:
+            task = self._enroll(coro)
+        if self._aborting and not task.done():  # its eager first step cancelled the group
+            task.cancel()
+        try:
+            return task
+        finally:
+            del task  # interpreted, a failed eager task's traceback holds this frame
 
     def _enroll(self, coro: Any) -> Any:
         """Start *coro* as a member."""

@@ -24,6 +24,8 @@ cdef class LoopCore(Core):
     cdef ReadyQueue _spare_threadsafe
     cdef object _time
     cdef bint _own_clock
+    cdef dict _own
+    cdef unsigned long _plain_version
     cdef public double slow_callback_duration
     cdef public object _task_factory
 
@@ -31,6 +33,7 @@ cdef class LoopCore(Core):
     cdef Task _new_task(self, object coro, object name, object context, bint eager_start)
     @cython.locals(task=Task)
     cdef Task _new_task_like(self, Task sibling, object coro)
+    @cython.locals(version=cython.ulong)
     cdef bint _makes_tasks_itself(self) except -1
     @cython.locals(future=Future)
     cdef Future _new_future(self)

@@ -40,7 +40,9 @@ class LoopCore(Core):
         "_clock",  # a Clock port, or None for the machine's monotonic clock
         "_spare",  # handles that have run and that nobody keeps, to be used again
         "_spare_threadsafe",  # the same of call_soon_threadsafe
+        "_own",  # the loop's own attributes, where a program may have put its create_task
         "_own_clock",  # False if `time()` is not ours: deadlines then follow it, whatever it says
+        "_plain_version",  # of the loop's type when its create_task was found to be ours
         "_task_factory",
         "_time",  # what `loop.time` is
         "slow_callback_duration",  # s; in debug mode a step or callback that takes longer is logged
@@ -54,6 +56,8 @@ class LoopCore(Core):
         self._time = time.monotonic if clock is None else clock.time
         self._own_clock = clock is None and not _overrides_time(type(self))
         self._task_factory: Any = None
+        self._plain_version = 0
+        self._own: dict[str, Any] = getattr(self, "__dict__", {})
         self.slow_callback_duration = 0.1
 
     # --- the clock -----------------------------------------------------------------------------------------------------
@@ -265,9 +269,14 @@ class LoopCore(Core):
 
     def _makes_tasks_itself(self) -> bool:
         """True if `create_task` is ours and no factory is set, so that nobody minds if it is not called."""
-        if self._task_factory is not None or type(self).create_task is not LoopCore.create_task:
+        if self._task_factory is not None:
             return False
-        return "create_task" not in getattr(self, "__dict__", ())
+        version = _inline.type_version(self)
+        if version == 0 or version != self._plain_version:
+            if type(self).create_task is not LoopCore.create_task:
+                return False
+            self._plain_version = _inline.type_version(self)  # that look has given it one
+        return "create_task" not in self._own
 
     def create_task(self, coro: Any, *, name: Any = None, context: Any = None, eager_start: Any = None) -> Any:
         """Run *coro* as a task: by the task factory if one is set, else as a `Task`.

@@ -185,3 +185,16 @@ def test_the_committed_page_is_what_its_sources_build(tmp_path: Path) -> None:
     committed = Path(yieldloop.watch.page.__file__).with_name("template.html")
     built = (tmp_path / "template.html").read_text(encoding="utf-8")
     assert built == committed.read_text(encoding="utf-8"), "the page is older than web/: make page"
+
+
+def test_a_job_that_waits_for_a_thread_shows_what_the_threads_do(show: Show) -> None:
+    shown = payload()
+    loop = shown["recording"]["snapshot"]["loops"][0]
+    waiting, other = loop["tasks"][:2]
+    busy = {"function": "crawl()", "thread": "asyncio_0", "since_ns": shown["recording"]["snapshot"]["taken_ns"] - 3 * 10**9}
+    waiting["end"] = {"kind": "thread", "label": "look_up(), waits", "threads": [busy | {"task": other["id"]}]}
+    page = show(shown)
+    page.click("role=tab[name^=Tasks]")
+    page.click(f'[data-task="{waiting["id"]}"]')
+    page.wait_for_selector(".details .work")
+    assert page.inner_text(".details .work") == f"asyncio_0 runs crawl() 3 s · {other['name']}"

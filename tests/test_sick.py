@@ -95,7 +95,14 @@ def test_a_starved_thread_pool() -> None:
         for number in range(2):
             assert found[f"crawler-{number}"]["end"]["function"] == "crawl()"
             assert found[f"crawler-{number}"]["end"]["thread"].startswith("ThreadPoolExecutor")
-        assert "waits for thread: look_up(), waits for a thread" in tree(program)
+        assert lookup["end"]["holders"] == [found[f"crawler-{number}"]["id"] for number in range(2)]
+        busy = {work["thread"]: work["task"] for work in lookup["end"]["threads"] if work["function"] == "crawl()"}
+        assert busy == {found[f"crawler-{number}"]["end"]["thread"]: found[f"crawler-{number}"]["id"] for number in range(2)}
+        text = tree(program)
+        assert "waits for thread: look_up(), waits for a thread: 2 of 2 are busy, held by task " in text
+        for number in range(2):
+            crawler = found[f"crawler-{number}"]
+            assert f"{crawler['end']['thread']} runs crawl(), for task {crawler['id']} 'crawler-{number}'\n" in text
 
 
 def test_a_spin() -> None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from yieldloop import aio
 from yieldloop.watch import snapshot
 from yieldloop.watch.snapshot import LoopView, TaskView
 
@@ -272,6 +275,38 @@ def test_other_tasks(api: Any) -> None:
     api.run(main())
 
 
+def test_what_the_threads_of_the_loops_own_pool_are_busy_with() -> None:
+    release = threading.Event()
+
+    def first() -> None:
+        release.wait(30)
+
+    def second() -> None:
+        pass
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        pool = loop._executor()
+        pool._max_workers = 1
+        before = time.monotonic_ns()
+        tasks = [loop.create_task(aio.to_thread(function), name=function.__name__) for function in (first, second)]
+        while not pool.running():
+            await asyncio.sleep(0)
+        seen = {task.name: task for task in look(loop).tasks}
+        text = str(snapshot.take(loop))
+        release.set()
+        await asyncio.gather(*tasks)
+        [work] = end_of(seen["second"]).threads
+        assert (work.function.split(".")[-1], work.task) == ("first()", seen["first"].id)
+        assert work.thread == end_of(seen["first"]).thread
+        assert work.since_ns is not None
+        assert before - 10**6 <= work.since_ns <= time.monotonic_ns()
+        assert re.search(rf"{work.thread} runs \S*first\(\) for \d+ \S+, for task {seen['first'].id} 'first'\n", text)
+        assert end_of(seen["second"]).as_json()["threads"] == [work.as_json()]
+
+    aio.run(main())
+
+
 def test_a_thread_and_its_function(api: Any) -> None:
     release = threading.Event()
 
@@ -314,6 +349,9 @@ def test_a_thread_and_its_function(api: Any) -> None:
         assert (end_of(seen["in_line"]).function, end_of(seen["in_line"]).thread) == (f"{here}.works()", None)
         assert end_of(seen["wrapped"]).function == f"{here}.works()"
         assert end_of(seen["wrapped"]).thread.startswith("ThreadPoolExecutor")
+        [work] = end_of(seen["in_line"]).threads
+        assert (work.function, work.thread, work.task) == (f"{here}.works()", end_of(seen["wrapped"]).thread, seen["wrapped"].id)
+        assert end_of(seen["in_line"]).holders == [seen["wrapped"].id]
 
     api.run(main())
 

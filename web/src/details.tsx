@@ -3,7 +3,7 @@ import { duration, moment, place } from "./format";
 import { PARKED, RUNNING, thingOf } from "./model";
 import type { ChainEnd } from "./documents";
 import type { TaskRow } from "./state";
-import { focus, loop, rowOfTask, selected, snapshot, view } from "./state";
+import { focus, loop, now, rowOfTask, selected, snapshot, view } from "./state";
 import { groupOf } from "./timeline";
 import { say } from "./words";
 
@@ -23,6 +23,13 @@ function End({ end }: { end: ChainEnd }) {
       {facts.length > 0 && <small> {facts.join(" · ")}</small>}
       {end.tasks?.length ? <div>{end.tasks.slice(0, 20).map((id) => <TaskLink key={id} id={id} />)}</div> : null}
       {end.holders?.length ? <div>{say("holders")} {end.holders.map((id) => <TaskLink key={id} id={id} />)}</div> : null}
+      {end.threads?.map((work) => (
+        <div key={work.thread} class="work">
+          <code>{work.thread}</code> {say("runsIn")} <code>{work.function}</code>
+          {work.since_ns !== null && <small> {duration(now.value - work.since_ns)}</small>}
+          {work.task !== null && <> · <TaskLink id={work.task} /></>}
+        </div>
+      ))}
       {end.waiters && end.waiters.length > 1 ? (
         <div>{say("waiters")} {end.waiters.filter((id) => id !== selected.value).slice(0, 20).map((id) => <TaskLink key={id} id={id} />)}</div>
       ) : null}

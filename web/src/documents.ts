@@ -69,10 +69,19 @@ export interface ChainLink {
   line: number;
 }
 
+/** What a thread of a pool is busy with. */
+export interface Work {
+  function: string;
+  thread: string;
+  since_ns: number | null;
+  task: number | null;
+}
+
 export interface ChainEnd {
   kind: string;
   label: string;
   holders?: number[];
+  threads?: Work[]; // of a job that waits for a free one
   waiters?: number[];
   when_ns?: number;
   fd?: number;

@@ -98,11 +98,16 @@ function rowOf(id: number, lane: Lane | undefined, task: SnapshotTask | undefine
   return row;
 }
 
+/** The moment that the page shows. */
+export const now = computed<number>(
+  () => (payload.value?.snapshot ?? payload.value?.recording?.snapshot)?.taken_ns ?? loop.value?.end ?? 0,
+);
+
 export const rows = computed<TaskRow[]>(() => {
   const tasks = new Map(snapshot.value?.tasks.map((task) => [task.id, task]));
-  const now = (payload.value?.snapshot ?? payload.value?.recording?.snapshot)?.taken_ns ?? loop.value?.end ?? 0;
-  const all = (loop.value?.lanes ?? []).map((lane) => rowOf(lane.id, lane, tasks.get(lane.id), now, loop.value));
-  for (const task of tasks.values()) if (!loop.value?.laneOf.has(task.id)) all.push(rowOf(task.id, undefined, task, now, loop.value));
+  const all = (loop.value?.lanes ?? []).map((lane) => rowOf(lane.id, lane, tasks.get(lane.id), now.value, loop.value));
+  for (const task of tasks.values())
+    if (!loop.value?.laneOf.has(task.id)) all.push(rowOf(task.id, undefined, task, now.value, loop.value));
   return all;
 });
 

@@ -51,6 +51,7 @@ const WORDS = {
   chain: ["Await chain", "等待链"],
   history: ["What it did", "经过"],
   holders: ["held by", "持有者"],
+  runsIn: ["runs", "正在运行"],
   waiters: ["also waiting", "同在等待"],
   close: ["Close", "关闭"],
   nobody: ["No task waits for another one.", "没有任务在等待另一个任务。"],

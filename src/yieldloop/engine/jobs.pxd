@@ -1,3 +1,4 @@
+from yieldloop.engine cimport _inline
 from yieldloop.engine._leaf cimport Entry
 from yieldloop.engine.loop cimport LoopCore
 
@@ -10,6 +11,7 @@ cdef class Job(Entry):
     cdef object _result
     cdef object _error
     cdef readonly bint begun
+    cdef readonly long long began
     cdef readonly object waiter
     cdef object __weakref__
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from concurrent.futures import CancelledError as ThreadCancelledError
 from typing import Any
 
+from yieldloop.engine import _inline
 from yieldloop.engine._leaf import Entry, skip_globals
 from yieldloop.errors import CancelledError
 
@@ -25,6 +26,7 @@ class Job(Entry):
         "_error",
         "_loop",
         "_result",
+        "began",  # the tick at which a thread began with it; 0 if none has
         "begun",  # by a thread, or never to be: cancelled
         "function",
         "waiter",
@@ -37,6 +39,7 @@ class Job(Entry):
         self._result: Any = None
         self._error: Any = None
         self.begun = False
+        self.began = 0
         self.waiter = loop.create_future()
         self._dropped = False
 
@@ -44,6 +47,7 @@ class Job(Entry):
         """Call the function, in the thread where this is called, and hand what comes of it to the loop."""
         if not self.begun and not self.waiter.done():
             self.begun = True
+            self.began = _inline.ticks()
             try:
                 self._result = self.function(*self._args)
             except BaseException as exc:

@@ -31,9 +31,7 @@ from yieldloop.watch.facts import (
     End,
     armed_sides,
     callbacks_of,
-    function_name,
     is_task_type,
-    jobs_of_threads,
     ns_of,
     of_socket,
     of_transport,
@@ -41,6 +39,7 @@ from yieldloop.watch.facts import (
     place_of,
     timers_of,
 )
+from yieldloop.watch.jobs import Jobs
 from yieldloop.watch.waits import LIMITS, PARTS, ROLES, THROUGH, TIMERS, WIDER, locals_of
 
 MOST_NAMED = 20  # waiters of one thing that are named; `waiting` counts all
@@ -59,7 +58,7 @@ class Ends:
         self._number = number
         self._shared: dict[Any, End] = {}
         self._sources: dict[int, End] | None = None  # by id of a future: the timer or descriptor that will settle it
-        self._jobs: dict[int, tuple[Any, str | None]] | None = None  # see `jobs_of_threads`
+        self._jobs: Jobs | None = None
 
     def of(self, future: Any, place: Place, passed: list[Any], last: Any) -> End:
         """What a task waits for that is parked on *future*, and whose coroutine's `walk` has found the other three.
@@ -156,7 +155,7 @@ class Ends:
             if end is not None:
                 return end
         jobs = self._jobs
-        if id(future) in (self._known_jobs() if jobs is None else jobs):  # of the loop's own pool: it has no future but this one
+        if future in (self.known_jobs() if jobs is None else jobs):  # of the loop's own pool: it has no future but this one
             return self._of_job(future)
         if self._sources is None:
             self._sources = self._find_sources()
@@ -190,14 +189,20 @@ class Ends:
         return self.of_future(inner)
 
     def _of_job(self, job: Any) -> End:
-        function, thread = self._known_jobs().get(id(job), (None, None))
-        name = None if function is None else function_name(function)
-        where = f"runs in {thread}" if thread is not None else "waits for a thread" if name is not None else "is on its way back"
-        return End("thread", f"{name or 'a job'}, {where}", function=name, thread=thread, thing=job)
+        jobs = self.known_jobs()
+        work = jobs.of(job)
+        if work is None:
+            return End("thread", "a job, is on its way back", thing=job)
+        if work.thread is not None:
+            return End("thread", f"{work.function}, runs in {work.thread}", function=work.function, thread=work.thread, thing=job)
+        busy = jobs.busy(work.line)
+        label = f"{work.function}, waits for a thread: {len(busy)} of {jobs.crew(work.line)} are busy"
+        return End("thread", label, threads=busy, function=work.function, thing=job)
 
-    def _known_jobs(self) -> dict[int, tuple[Any, str | None]]:
+    def known_jobs(self) -> Jobs:
+        """What pools do, looked at once."""
         if self._jobs is None:
-            self._jobs = jobs_of_threads(self.loop)
+            self._jobs = Jobs(self.loop)
         return self._jobs
 
     def _find_sources(self) -> dict[int, End]:

@@ -1,20 +1,15 @@
 """Facts about things that tasks wait for, read without running a line of the program's code.
 
-What lives here: `End`, and looking at sockets, transports, handles, timers and threads. What may not: which of them a task
-waits for (`waits`, `ends`).
+What lives here: `End`, and looking at sockets, transports, handles and timers. What may not: threads (`jobs`), and which of them
+a task waits for (`waits`, `ends`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures.thread as _pools
 import functools
-import gc
-import queue as _queue
 import re
 import socket
-import sys
-import threading
 import types
 from asyncio import tasks as _tasks
 from asyncio import trsock
@@ -22,10 +17,7 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
-from yieldloop.aio.leftovers import pools_of
-from yieldloop.engine.jobs import Job
 from yieldloop.engine.tasks import Task
-from yieldloop.loop.pool import function_of, item_of
 
 _TASKS: Any = (Task, asyncio.Task, _tasks._PyTask)  # type: ignore[attr-defined]
 _LIBRARY = ("yieldloop.", "asyncio.", "uvloop.")
@@ -39,7 +31,8 @@ class End:
 
     kind: str  # future timer fd lock semaphore condition event barrier queue thread child task gather unknown
     label: str
-    holders: list[int] = field(default_factory=list)  # tasks that hold it
+    holders: list[int] = field(default_factory=list)  # tasks that hold it; of a pool's threads, those that wait for what they do
+    threads: list[Any] = field(default_factory=list)  # of a job that waits for a thread: what those are busy with (`jobs.Work`)
     known_to: list[int] = field(default_factory=list)  # of a future: other tasks that have it in a variable, and may set it
     waiters: list[int] = field(default_factory=list)  # the first of those that wait for the same thing, this task included
     waiting: int = 0  # how many wait for it, this task included
@@ -58,6 +51,8 @@ class End:
     def as_json(self) -> dict[str, Any]:
         """As a dictionary of plain values, of what is known only."""
         told = {name: getattr(self, name) for name in _TOLD}
+        if self.threads:
+            told["threads"] = [work.as_json() for work in self.threads]
         return {name: value for name, value in told.items() if value is not None and value != []}
 
     @property
@@ -200,32 +195,3 @@ def armed_sides(loop: Any) -> list[tuple[int, str, Any]]:
     except (RuntimeError, IndexError):
         pass
     return found
-
-
-def jobs_of_threads(loop: Any) -> dict[int, tuple[Any, str | None]]:
-    """By id of a future that a thread's work settles: the function, and the name of the thread that runs it (None: it waits).
-
-    Of every pool a `concurrent.futures.Future`, of the pools of *loop* itself the loop's own.
-    """
-    found: dict[int, tuple[Any, str | None]] = {}
-    for pool in pools_of(loop):
-        for job in list(getattr(pool, "jobs", ())):
-            found[id(job.waiter)] = (job.function, None)
-    for line in {id(each): each for each in list(getattr(_pools, "_threads_queues", {}).values())}.values():
-        items: Any = line.queue if isinstance(line, _queue.Queue) else ()
-        if isinstance(line, _queue.SimpleQueue):
-            items = []
-            for held in gc.get_referents(line):  # the items, or up to Python 3.12 a list of them
-                items += held if isinstance(held, list) else [held]
-        for item in list(items):
-            if isinstance(item, _pools._WorkItem):
-                found[id(item.future)] = (function_of(item), None)
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
-    for ident, innermost in sys._current_frames().items():
-        item = item_of(innermost)
-        name = names.get(ident, f"thread {ident}")
-        if item is not None:
-            settled = item.waiter if isinstance(item, Job) else item.future
-            found[id(settled)] = (function_of(item), name)
-    return found
-

@@ -36,6 +36,7 @@ from yieldloop.watch.ends import MOST_NAMED, Ends
 from yieldloop.watch.facts import End, armed_sides, function_name, is_task_type, of_transport, place_of
 from yieldloop.watch.graph import cycles_of
 from yieldloop.watch.holders import HELD, Holders, known_by
+from yieldloop.watch.jobs import Work
 
 __all__ = ("Doing", "End", "Fd", "Frame", "LoopView", "Site", "Snapshot", "TaskView", "take")
 
@@ -419,9 +420,17 @@ class _Look:
             if end.thing is not None:
                 if end.kind in HELD:
                     end.holders = self._holders.of(end.thing)
+                elif end.threads:
+                    end.holders = self._who_waits_for(end.threads)
                 line = self._lines[id(end.thing)]
                 end.waiting = len(line)
                 end.waiters = line[:MOST_NAMED]
+
+    def _who_waits_for(self, threads: list[Work]) -> list[int]:
+        """The tasks that wait for what *threads* work on; each of those is told its task."""
+        for work in threads:
+            work.task = next(iter(self._lines.get(work.future, ())), None)
+        return sorted({work.task for work in threads if work.task is not None})
 
     def _tell_who_knows(self, tasks: list[Any]) -> None:
         """Whoever has a future in a variable may be the one that will set it; said of few futures and tasks only."""

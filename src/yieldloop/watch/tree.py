@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from yieldloop.watch.chains import Frame
 
 if TYPE_CHECKING:
+    from yieldloop.watch.jobs import Work
     from yieldloop.watch.snapshot import Doing, LoopView, Snapshot, TaskView
 
 ALIKE = 3  # tasks that stand at one place and wait for one kind of thing are told once, with their number, from that many on
@@ -155,6 +156,7 @@ class _Tree:
         if task.end is None:
             return lines
         lines.append(f"{inner}waits for {self._end(task)}")
+        lines += [f"{inner}{STEP}{self._work(work)}" for work in task.end.threads]
         for number in task.end.needs:
             other = self._by_id.get(number)
             if other is None:
@@ -165,6 +167,10 @@ class _Tree:
             elif len(indent) < 40 * len(STEP):
                 lines += self._task(other, inner + STEP)
         return lines
+
+    def _work(self, work: Work) -> str:
+        since = "" if work.since_ns is None else f" for {duration(self._now - work.since_ns)}"
+        return f"{work.thread} runs {work.function}{since}" + ("" if work.task is None else f", for {self._name(work.task)}")
 
     def _end(self, task: TaskView) -> str:
         end = task.end

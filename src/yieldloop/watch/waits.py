@@ -29,7 +29,7 @@ from yieldloop.engine.handles import TimerHandle
 from yieldloop.loop import base, net, server
 from yieldloop.transports import process
 from yieldloop.watch.chains import is_future_type
-from yieldloop.watch.facts import End, address, jobs_of_threads, ns_of, of_socket, place_of
+from yieldloop.watch.facts import End, address, ns_of, of_socket, place_of
 
 if TYPE_CHECKING:
     from yieldloop.watch.ends import Ends
@@ -186,7 +186,7 @@ def _server_role(direction: str, label: str) -> _Role:
 
 
 def _executor_role(ends: Ends, generator: Any) -> End:
-    busy = [name for _, name in jobs_of_threads(ends.loop).values() if name is not None]
+    busy = [str(work.thread) for work in ends.known_jobs().running()]
     return End("thread", f"the executor's threads to end, {len(busy)} busy", thread=", ".join(busy) or None)
 
 

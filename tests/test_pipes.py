@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gc
 import os
 import socket
@@ -488,6 +489,99 @@ def test_small_reads_make_small_objects(ours: Any) -> None:
         sink.close()
         await side.lost
         assert max(sizes) < 64
+
+    ours.run(main())
+
+
+needs_pipe_size = pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="the size of a pipe is Linux's business")
+
+
+@needs_pipe_size
+@pytest.mark.parametrize(
+    ("chosen", "carried", "expected"),
+    [
+        (None, 2_000_000, 256 * 1024),
+        (None, 60_000, 64 * 1024),  # a pipe that was never full is left
+        (16 * 1024, 2_000_000, 16 * 1024),  # and so is one whose size somebody has chosen
+        (1024 * 1024, 2_000_000, 1024 * 1024),
+    ],
+)
+@pytest.mark.parametrize("end", ["reading", "writing"])
+def test_a_pipe_that_carries_much_is_made_larger(ours: Any, end: str, chosen: Any, carried: int, expected: int) -> None:
+    async def main() -> None:
+        source, sink = pipe_pair()
+        if chosen is not None:
+            fcntl.fcntl(sink, fcntl.F_SETPIPE_SZ, chosen)
+        if end == "reading":
+            _, side = await reading(source)
+            pushing = asyncio.to_thread(lambda: [sink.write(bytes(min(left, 65536))) for left in range(carried, 0, -65536)])
+            await asyncio.gather(pushing, side.until(lambda: len(side.data) >= carried))
+            assert fcntl.fcntl(sink, fcntl.F_GETPIPE_SZ) == expected
+            sink.close()
+        else:
+            writer, side = await writing(sink)
+            writer.write(bytes(carried))
+            left = carried
+            while left > 0:
+                left -= len(await asyncio.to_thread(source.read, 65536))
+            assert fcntl.fcntl(source, fcntl.F_GETPIPE_SZ) == expected
+            writer.close()
+        await side.lost
+        source.close()
+
+    ours.run(main())
+
+
+@needs_pipe_size
+def test_a_reader_of_a_wide_pipe_leaves_the_others_their_turn(ours: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        seen = [0]  # bytes, between one turn of somebody else and the next
+
+        class Counting(Recorder):
+            def data_received(self, data: bytes) -> None:
+                super().data_received(data)
+                seen[-1] += len(data)
+
+        def other() -> None:
+            seen.append(0)
+            if len(side.data) < 1024 * 1024:
+                loop.call_soon(other)
+
+        source, sink = pipe_pair()
+        fcntl.fcntl(sink, fcntl.F_SETPIPE_SZ, 1024 * 1024)
+        sink.write(bytes(1024 * 1024))
+        _, side = await loop.connect_read_pipe(Counting, source)
+        other()
+        await side.until(lambda: len(side.data) == 1024 * 1024)
+        assert max(seen) <= 128 * 1024
+        sink.close()
+        await side.lost
+
+    ours.run(main())
+
+
+@needs_pipe_size
+@pytest.mark.parametrize("method", ["pause_reading", "close"])
+def test_a_reader_that_stops_is_told_nothing_more_of_the_same_turn(ours: Any, method: str) -> None:
+    async def main() -> None:
+        class Stopping(Recorder):
+            def data_received(self, data: bytes) -> None:
+                super().data_received(data)
+                if len(self.data) == 2 * 65536:  # the first read stands alone, this is the first of two
+                    getattr(self.transport, method)()
+
+        source, sink = pipe_pair()
+        fcntl.fcntl(sink, fcntl.F_SETPIPE_SZ, 1024 * 1024)
+        sink.write(bytes(1024 * 1024))
+        transport, side = await asyncio.get_running_loop().connect_read_pipe(Stopping, source)
+        await side.until(lambda: len(side.data) >= 2 * 65536)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(side.data) == 2 * 65536
+        transport.close()
+        await side.lost
+        sink.close()
 
     ours.run(main())
 

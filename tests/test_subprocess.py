@@ -631,6 +631,72 @@ def test_many_at_once(api: Any, way: str) -> None:
 SPAWNS = 2000 if yieldloop.compiled() else 300
 
 
+@pytest.mark.parametrize("who", ["protocol", "reader", "nobody"])
+def test_output_goes_past_the_protocol_if_nobody_looks_at_it(ours: Any, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
+    from yieldloop.aio.streams import StreamReader
+    from yieldloop.aio.subprocess import SubprocessStreamProtocol
+
+    pieces = []
+    plain = SubprocessStreamProtocol.pipe_data_received
+
+    def look(self: Any, fd: int, data: bytes) -> None:
+        pieces.append(data)
+        plain(self, fd, data)
+
+    class Looking(SubprocessStreamProtocol):
+        pipe_data_received = look
+
+    class Reader(StreamReader):
+        def feed_data(self, data: Any) -> None:
+            pieces.append(data)
+            super().feed_data(data)
+
+    if who == "nobody":
+        monkeypatch.setattr(SubprocessStreamProtocol, "pipe_data_received", look)  # not called, though it is there
+    elif who == "reader":
+        monkeypatch.setattr("yieldloop.aio.subprocess.StreamReader", Reader)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        made = Looking if who == "protocol" else SubprocessStreamProtocol
+        transport, protocol = await loop.subprocess_exec(lambda: made(2**16, loop), "cat", stdin=PIPE, stdout=PIPE, stderr=None)
+        for text in (b"one\n", b"two\n"):
+            protocol.stdin.write(text)
+            assert await asyncio.wait_for(protocol.stdout.readline(), PATIENCE) == text
+        protocol.stdin.close()
+        assert await asyncio.wait_for(protocol.stdout.read(), PATIENCE) == b""
+        assert await transport._wait() == 0
+        transport.close()
+
+    ours.run(main())
+    assert pieces == ([] if who == "nobody" else [b"one\n", b"two\n"])
+
+
+def test_another_protocol_gets_the_output_from_then_on(ours: Any) -> None:
+    from yieldloop.aio.subprocess import SubprocessStreamProtocol
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        told = asyncio.Queue()
+
+        class Other(asyncio.SubprocessProtocol):
+            def pipe_data_received(self, fd: int, data: bytes) -> None:
+                told.put_nowait((fd, data))
+
+        transport, protocol = await loop.subprocess_exec(
+            lambda: SubprocessStreamProtocol(2**16, loop), "cat", stdin=PIPE, stdout=PIPE, stderr=None
+        )
+        protocol.stdin.write(b"one\n")
+        assert await asyncio.wait_for(protocol.stdout.readline(), PATIENCE) == b"one\n"
+        transport.set_protocol(Other())
+        transport.get_pipe_transport(0).write(b"two\n")
+        assert await asyncio.wait_for(told.get(), PATIENCE) == (1, b"two\n")
+        transport.close()
+        await transport._wait()
+
+    ours.run(main())
+
+
 @pytest.mark.parametrize("where", ["main thread", "other thread"])
 def test_thousands_of_spawns_leave_no_descriptor_and_no_zombie(where: str) -> None:
     async def main() -> None:

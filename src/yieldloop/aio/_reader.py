@@ -293,6 +293,13 @@ class StreamReader(asyncio.StreamReader):
         )
 
 
+def direct_intake(reader: Any) -> Any:
+    """The intake of *reader*, which a transport may feed without a call of `feed_data`; None if that is not ours to pass by."""
+    if getattr(type(reader), "feed_data", None) is StreamReader.feed_data and "feed_data" not in vars(reader):
+        return reader._in
+    return None
+
+
 def _separators(given: Any) -> tuple[bytes, ...]:
     """A separator, or a tuple of them, as the buffer wants it: a tuple of bytes, shortest first."""
     several = given if isinstance(given, tuple) else (given,)

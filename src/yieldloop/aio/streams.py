@@ -21,7 +21,7 @@ from asyncio.log import logger
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from yieldloop.aio._reader import DEFAULT_LIMIT, StreamReader
+from yieldloop.aio._reader import DEFAULT_LIMIT, StreamReader, direct_intake
 from yieldloop.aio.tasks import sleep
 from yieldloop.engine.calls import as_coroutine_function
 from yieldloop.engine.running import current_loop, get_running_loop
@@ -184,14 +184,8 @@ class StreamReaderProtocol(FlowControlMixin, asyncio.StreamReaderProtocol):
     @property
     def _direct_intake(self) -> Any:
         """The reader's intake, which a transport may feed without calling us; None if a subclass wants to be called."""
-        reader = self._stream_reader
-        if (
-            type(self).data_received is StreamReaderProtocol.data_received
-            and getattr(type(reader), "feed_data", None) is StreamReader.feed_data
-            and "feed_data" not in vars(reader)
-        ):
-            return reader._in
-        return None
+        plain = type(self).data_received is StreamReaderProtocol.data_received
+        return direct_intake(self._stream_reader) if plain else None
 
     def _replace_transport(self, transport: Any) -> None:
         """From now on `transport` is below us: `start_tls` has put it over the old one."""

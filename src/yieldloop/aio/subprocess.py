@@ -15,7 +15,7 @@ from asyncio.log import logger
 from collections.abc import Awaitable
 from typing import Any
 
-from yieldloop.aio._reader import DEFAULT_LIMIT, StreamReader
+from yieldloop.aio._reader import DEFAULT_LIMIT, StreamReader, direct_intake
 from yieldloop.aio.streams import FlowControlMixin, StreamWriter
 from yieldloop.aio.waiting import gather
 from yieldloop.engine._leaf import skip_globals
@@ -71,6 +71,11 @@ class SubprocessStreamProtocol(FlowControlMixin, _stock.SubprocessStreamProtocol
 
     def _stream(self, fd: int) -> Any:
         return self.stdout if fd == 1 else self.stderr if fd == 2 else None
+
+    def _direct_intake_of(self, fd: int) -> Any:
+        """As `StreamReaderProtocol._direct_intake`, for the child's *fd*."""
+        plain = type(self).pipe_data_received is SubprocessStreamProtocol.pipe_data_received
+        return direct_intake(self._stream(fd)) if plain else None
 
     def pipe_data_received(self, fd: int, data: Any) -> None:
         reader = self._stream(fd)

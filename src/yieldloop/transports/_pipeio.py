@@ -6,11 +6,13 @@ nothing above this file knows which of the two it uses. "Not now" (EAGAIN, EINTR
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 from typing import Any
 
-READ = 64 * 1024  # bytes asked for at once: what a pipe holds on Linux (pipe(7))
+READ = 64 * 1024  # bytes asked for at once: what a pipe holds on Linux (pipe(7)), unless somebody has said otherwise
+WIDE = 256 * 1024  # bytes: what one that carries much is made to hold
 LARGE = 16 * 1024  # bytes; after a read of at least that much the twin reads the next into memory of its own, without a copy
 MOST_PIECES = 64  # small pieces were joined before, so more are rare
 AGAIN = -1  # the call would have blocked
@@ -42,6 +44,21 @@ def write_pieces(fd: int, pieces: list[Any]) -> int:
         return os.writev(fd, pieces[:MOST_PIECES])
     except (BlockingIOError, InterruptedError):
         return AGAIN
+
+
+def widen(fd: int) -> int:
+    """*fd* carries much: let the pipe hold WIDE bytes if it holds what pipes hold by default. The bytes that it holds now.
+
+    READ, and nothing is changed, where pipes cannot be asked (not on Linux, not a pipe) or the kernel has no more to give: what one
+    user's pipes may hold together is limited. One whose size was chosen by somebody else is left as it is.
+    """
+    try:
+        size = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+        if size == READ:
+            size = fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, WIDE)
+        return size
+    except (AttributeError, OSError):
+        return READ
 
 
 def has_ended(fd: int) -> bool:

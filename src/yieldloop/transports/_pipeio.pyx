@@ -8,12 +8,14 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromSt
 cdef extern from *:
     """
     #include <errno.h>
+    #include <fcntl.h>
     #include <sys/socket.h>
     #include <sys/types.h>
     #include <sys/uio.h>
     #include <unistd.h>
 
     #define YLP_READ (64 * 1024)
+    #define YLP_WIDE (256 * 1024)
     #define YLP_LARGE (16 * 1024)
     #define YLP_MOST_PIECES 64
     #define YLP_AGAIN (-1)
@@ -66,6 +68,15 @@ cdef extern from *:
         return ylp_answer(writev(fd, parts, count));
     }
 
+    static Py_ssize_t ylp_widen(int fd) {
+    #ifdef F_SETPIPE_SZ
+        int size = fcntl(fd, F_GETPIPE_SZ);
+        if (size == YLP_READ) size = fcntl(fd, F_SETPIPE_SZ, YLP_WIDE);
+        if (size > 0) return size;
+    #endif
+        return YLP_READ;
+    }
+
     static int ylp_has_ended(int fd) {
         char byte;
         ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -78,12 +89,15 @@ cdef extern from *:
         YLP_LARGE
         YLP_MOST_PIECES
         YLP_READ
+        YLP_WIDE
     object ylp_read(int fd, Py_ssize_t expected)
     Py_ssize_t ylp_write(int fd, const char *source, Py_ssize_t n) except -2
     Py_ssize_t ylp_write_views(int fd, Py_buffer *views, int count) except -2
+    Py_ssize_t ylp_widen(int fd)
     bint ylp_has_ended(int fd)
 
 READ = YLP_READ
+WIDE = YLP_WIDE
 LARGE = YLP_LARGE
 MOST_PIECES = YLP_MOST_PIECES
 AGAIN = YLP_AGAIN
@@ -120,6 +134,10 @@ cpdef Py_ssize_t write_pieces(int fd, list pieces) except? -2:
         while count:
             count -= 1
             PyBuffer_Release(&views[count])
+
+
+cpdef Py_ssize_t widen(int fd):
+    return ylp_widen(fd)
 
 
 cpdef bint has_ended(int fd):

@@ -2,12 +2,13 @@ cimport cython
 
 from yieldloop.engine._leaf cimport Entry, copy_context
 from yieldloop.pollers.base cimport FdPoller
-from yieldloop.transports._pipeio cimport has_ended, read_bytes, write_bytes, write_pieces
+from yieldloop.transports._pipeio cimport has_ended, read_bytes, widen, write_bytes, write_pieces
 from yieldloop.transports._sockio cimport tell, tell_of
+from yieldloop.transports.intake cimport Intake
 from yieldloop.wire.flow cimport Flow
 from yieldloop.wire.writequeue cimport WriteQueue, stable
 
-cdef Py_ssize_t LOST_WRITES
+cdef Py_ssize_t LOST_WRITES, READ, TURN
 
 
 cdef class PipeTransport(Entry):
@@ -24,6 +25,7 @@ cdef class PipeTransport(Entry):
     cdef object __weakref__
 
     cdef object _begin(self)
+    cdef object _take_protocol(self, object protocol)
     cdef object _end(self, object exc)
     cdef object _close_pipe(self)
     cdef object _report(self, str message, object exc)
@@ -33,11 +35,16 @@ cdef class PipeTransport(Entry):
 
 cdef class ReadPipeTransport(PipeTransport):
     cdef bint _paused
+    cdef Intake _intake
     cdef Py_ssize_t _expected
+    cdef Py_ssize_t _room
 
     cdef int run(self) except -1
     cdef object _begin(self)
+    @cython.locals(left=Py_ssize_t, size=Py_ssize_t, data=bytes)
     cdef object _receive(self)
+    cdef object _deliver(self, bytes data)
+    cdef object _take_protocol(self, object protocol)
     cdef object _end_of_stream(self)
     cdef object _fatal(self, object exc, str message)
 
@@ -51,6 +58,7 @@ cdef class OtherEnd(Entry):
 cdef class WritePipeTransport(PipeTransport):
     cdef Flow _flow
     cdef WriteQueue _queue
+    cdef bint _wide
     cdef bint _writing
     cdef Py_ssize_t _late
 

@@ -11,6 +11,9 @@ called all the same.
 
 `_wait` ends when the process has ended, though a grandchild may still hold its pipes (cpython 119710).
 
+The pipes are pipes. A pair of sockets in their place moves bytes for little more than half of the kernel's time (it gets memory in
+larger pieces), but a child whose standard files are sockets cannot open /dev/stdin or /dev/stdout.
+
 Rule for the editor: `_process_exited`, `_proc`, `_pid`, `_returncode` and `_wait` are names that others read.
 """
 
@@ -47,6 +50,13 @@ class ChildPipe(asyncio.Protocol):
         """The protocol factory of the connecting."""
         self.taken = True
         return self
+
+    @property
+    def _direct_intake(self) -> Any:
+        """The intake that takes this pipe's bytes, if the process's protocol has one; None before it is told anything."""
+        proc = self.proc
+        find = None if proc is None or proc._early is not None else getattr(proc._protocol, "_direct_intake_of", None)
+        return None if find is None else find(self.fd)
 
     def connection_made(self, transport: Any) -> None:
         self.pipe = transport
@@ -130,9 +140,16 @@ class ProcessTransport(asyncio.SubprocessTransport):
         early, self._early = self._early, None
         for method, args in early or ():
             self._call(method, *args)
+        self._find_intakes()
         self._try_finish()
         if not waiter.done():
             waiter.set_result(None)
+
+    def _find_intakes(self) -> None:
+        """Let the pipes ask again where their bytes go: straight into streams, or by way of the protocol."""
+        for pipe in self._pipes.values():
+            if pipe.pipe is not None and not pipe.disconnected:
+                pipe.pipe.set_protocol(pipe)
 
     def _tell(self, method: str, *args: Any) -> None:
         if self._early is not None:
@@ -202,6 +219,7 @@ class ProcessTransport(asyncio.SubprocessTransport):
     def set_protocol(self, protocol: Any) -> None:
         """Tell *protocol* from now on; its `connection_made` is not called."""
         self._protocol = protocol
+        self._find_intakes()
 
     def get_pid(self) -> Any:
         """The process's number."""

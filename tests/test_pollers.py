@@ -627,6 +627,7 @@ def test_two_thousand_descriptors(poller, queue):
 # --- forks -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # the thread that watches loops is there
 def test_a_forked_child_does_not_disturb_its_parent(poller, queue, pair):
     ours, theirs = pair
     entry = Named()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import gc
+import socket
 import sys
 import types
 import weakref
@@ -351,6 +352,53 @@ def test_an_exception_nobody_can_retrieve_any_more_is_reported_at_once(api: Api)
     try:
         for make in (asyncio.Task, api.m.Task):
             assert api.run(main(make)) == ["Task exception was never retrieved"]
+    finally:
+        gc.enable()
+
+
+WAITS = {
+    "future": lambda m, reader, sock: m.get_running_loop().create_future(),
+    "event": lambda m, reader, sock: m.Event().wait(),
+    "turn": lambda m, reader, sock: m.sleep(0),
+    "sleep": lambda m, reader, sock: m.sleep(60),
+    "read": lambda m, reader, sock: reader.read(),
+    "line": lambda m, reader, sock: reader.readline(),
+    "socket": lambda m, reader, sock: m.get_running_loop().sock_recv(sock, 10),
+    "limit": lambda m, reader, sock: m.wait_for(reader.read(), 60),
+}
+
+
+@pytest.mark.parametrize("what", WAITS)
+def test_what_a_cancelled_task_had_is_freed_at_once(api: Api, what: str) -> None:
+    class Thing: ...
+
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        reader, writer = await api.m.open_connection(sock=ours)
+        theirs.setblocking(False)
+        held: list[Any] = []
+
+        async def holds() -> None:
+            thing = Thing()
+            held.append(weakref.ref(thing))
+            await WAITS[what](api.m, reader, theirs)
+
+        task = api.m.create_task(holds())
+        await api.m.sleep(0)
+        task.cancel()
+        await api.m.wait([task])
+        assert task.cancelled()
+        del task
+        await api.m.sleep(0)
+        freed = held[0]() is None
+        writer.close()
+        await writer.wait_closed()
+        theirs.close()
+        assert freed
+
+    gc.disable()  # as above
+    try:
+        api.run(main())
     finally:
         gc.enable()
 

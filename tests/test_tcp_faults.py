@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import resource
 import socket
@@ -12,6 +13,8 @@ import threading
 from typing import Any
 
 import pytest
+
+import yieldloop
 
 LOCAL = "127.0.0.1"
 METHODS = ("connection_made", "data_received", "eof_received", "pause_writing", "resume_writing", "connection_lost")
@@ -442,3 +445,34 @@ def test_with_no_descriptor_left_those_who_are_connected_go_on(ours: Any, monkey
         late.close()
 
     ours.run(main())
+
+
+def test_a_number_that_select_does_not_take_ends_its_connection_and_nobody_waits_for_ever() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1200:
+        pytest.skip(f"this system allows {hard} descriptors: none has a number that select() does not take")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        reported: list[Any] = []
+        loop.set_exception_handler(lambda _, context: reported.append(context))
+        near, far = socket.socketpair()
+        high = socket.socket(fileno=fcntl.fcntl(near, fcntl.F_DUPFD_CLOEXEC, 1100))
+        high.setblocking(False)
+        near.close()
+        with far:
+            async with asyncio.timeout(10):
+                transport, actor = await loop.create_connection(Actor, sock=high)
+                await actor.lost
+            assert isinstance(actor.error, ValueError)
+            assert far.recv(1) == b""
+        [context] = reported
+        assert context["transport"] is transport
+        assert "out of range for select()" in str(context["exception"])
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        with asyncio.Runner(loop_factory=lambda: yieldloop.EventLoop(poller="select")) as runner:
+            runner.run(main())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

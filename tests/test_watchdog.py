@@ -295,7 +295,8 @@ def test_the_environment_sets_the_limit() -> None:
 
 
 def test_a_debuggers_prompt_is_no_block() -> None:
-    program = "import yieldloop\nasync def main(): breakpoint()\nyieldloop.run(main())"
+    # What the prompt needs is imported before: to import it takes longer than the limit.
+    program = "import pdb, yieldloop\npdb.Pdb()\nasync def main(): breakpoint()\nyieldloop.run(main())"
     command = [sys.executable, "-c", program]
     env = {**os.environ, "YIELDLOOP_WATCHDOG": "0.03", "YIELDLOOP_SOCKET": "off"}
     with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -133,11 +133,13 @@ class Timeout:
         if self._timeout_handler is not None:
             self._timeout_handler.cancel()
             self._timeout_handler = None
+        task = self._task
+        self._task = None  # its error's traceback may hold us
         if self._state is _ENTERED:
             self._state = _EXITED
             return
         self._state = _EXPIRED
-        if self._task.uncancel() > self._cancelling or exc is None:
+        if task.uncancel() > self._cancelling or exc is None:
             return  # somebody else wants the task cancelled as well, or the body got through
         if isinstance(exc, CancelledError):
             raise TimeoutError from exc

@@ -93,6 +93,8 @@ def iter_throw(coro: Any, exc: BaseException) -> Any:
         return Outcome(stop.value, None)
     except BaseException as raised:
         return Outcome(None, _without_this_frame(raised))
+    finally:
+        del exc  # its traceback holds our frame by the program's: as in `run_in_context`
 
 
 def _without_this_frame(exc: BaseException) -> BaseException:
@@ -273,7 +275,10 @@ class FutureIter:
 
     def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
         self._future = None
-        raise _as_exception(typ, val, tb)
+        try:
+            raise _as_exception(typ, val, tb)
+        finally:
+            del typ, val, tb  # as in `iter_throw`
 
     def close(self) -> None:
         self._future = None
@@ -358,7 +363,10 @@ class Turn:
     def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
         """Raise in the sleep, as a generator's ``throw``."""
         self._stage = 2
-        raise _as_exception(typ, val, tb)
+        try:
+            raise _as_exception(typ, val, tb)
+        finally:
+            del typ, val, tb  # as in `iter_throw`
 
     def close(self) -> None:
         """End."""

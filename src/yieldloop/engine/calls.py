@@ -44,7 +44,10 @@ class Call(Steps):
     def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
         """Raise in the call, as a generator's ``throw``: it is over, and has taken nothing."""
         self.close()
-        raise _as_exception(typ, val, tb)
+        try:
+            raise _as_exception(typ, val, tb)
+        finally:
+            del typ, val, tb  # as in `iter_throw`: a traceback holds our frame
 
     def __getattr__(self, name: str) -> Any:
         if name in ("__name__", "__qualname__"):  # as properties, Cython takes them for the class's own

@@ -175,7 +175,10 @@ class Future(Waiter):
         if self._state is FINISHED:
             self._log_tb = False
             if self._exception is not None:
-                raise self._exception.with_traceback(self._exception_tb)
+                try:
+                    raise self._exception.with_traceback(self._exception_tb)
+                finally:
+                    del self  # interpreted, the traceback holds this frame: not the future, and so itself, as well
             return self._result
         if self._state is CANCELLED:
             raise self._make_cancelled_error()

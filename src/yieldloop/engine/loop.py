@@ -439,6 +439,7 @@ class LoopCore(Core):
         finally:
             self._running_entry = _inline.nobody()
             self._contexts.leave()
+            entry = None  # interpreted, a traceback may hold this frame
             self._contexts.forget()
             if self._after_due:
                 self._run_after()  # SystemExit and KeyboardInterrupt end the run, but not what was begun

@@ -449,7 +449,8 @@ class Task(Future):
             self._finish(got)
         else:
             self._park(got)
-        del self  # as in run()
+        waited = future = None
+        del self, error, got  # as in run()
 
     def _error_of(self, waited: Any) -> Any:
         """What the future we waited for raises, to be thrown into the coroutine; None if it has a result."""
@@ -457,6 +458,8 @@ class Task(Future):
             waited.result()
         except BaseException as exc:
             return exc
+        finally:
+            del self, waited  # as in run()
         return None
 
     def wakeup(self, future: Any) -> None:

@@ -197,7 +197,10 @@ class Reading(Call):
             how = self._how
             self._end()
             if got.error is not None:
-                raise got.error
+                try:
+                    raise got.error
+                finally:
+                    del error, got  # as in `throw`
             if how is NEXT and not got.value:
                 raise StopAsyncIteration
         return got
@@ -211,13 +214,16 @@ class Reading(Call):
     def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
         """Raise in the read, as a generator's ``throw``. Nothing was taken."""
         error = _as_exception(typ, val, tb)
-        if self._coro is not None:
-            got = self._drive(error)
-            if type(got) is Outcome:
-                raise StopIteration(got.value)
-            return got
-        self.close()
-        raise error
+        try:
+            if self._coro is not None:
+                got = self._drive(error)
+                if type(got) is Outcome:
+                    raise StopIteration(got.value)
+                return got
+            self.close()
+            raise error
+        finally:
+            del typ, val, tb, error  # as in `iter_throw`: a traceback holds our frame
 
     def close(self) -> None:
         """End without a result."""

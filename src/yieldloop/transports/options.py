@@ -45,5 +45,5 @@ def receive_drops(sock: Any) -> int | None:
         return None
     try:
         return _MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[-1]  # type: ignore[no-any-return]
-    except (OSError, struct.error):  # an old kernel, or the socket is gone
+    except (OSError, struct.error, TypeError):  # an old kernel; the socket is gone, or a look-alike
         return None

@@ -199,7 +199,7 @@ class ReadPipeTransport(PipeTransport):
             return
         try:
             self._poller.arm_reader(self._fd, self)
-        except OSError as exc:
+        except (OSError, ValueError) as exc:
             self._fatal(exc, "Fatal error: the poller does not take the pipe")
 
     def _take_protocol(self, protocol: Any) -> None:
@@ -283,7 +283,7 @@ class ReadPipeTransport(PipeTransport):
         self._paused = False
         try:
             self._poller.rearm_reader(self._fd, self)
-        except OSError as exc:
+        except (OSError, ValueError) as exc:
             self._fatal(exc, "Fatal error: the poller does not take the pipe")
         if self._loop.get_debug():
             logger.debug("%r resumes reading", self)
@@ -344,7 +344,7 @@ class WritePipeTransport(PipeTransport):
             return
         try:
             self._poller.arm_reader(self._fd, OtherEnd(self))
-        except OSError as exc:
+        except (OSError, ValueError) as exc:
             self._fatal(exc, "Fatal error: the poller does not take the pipe")
 
     def _look_at_end(self) -> None:
@@ -446,7 +446,7 @@ class WritePipeTransport(PipeTransport):
         self._writing = True
         try:
             self._poller.rearm_writer(self._fd, self)
-        except OSError as exc:
+        except (OSError, ValueError) as exc:
             self._fatal(exc, "Fatal error: the poller does not take the pipe")
 
     def _rest_writing(self) -> None:

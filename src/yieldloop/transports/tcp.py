@@ -122,7 +122,7 @@ class TcpTransport(Entry):
         self._extra: Any = extra
         self._server: Any = server
         self._sock = sock
-        self._fd = sock.fileno()
+        self._fd = int(sock.fileno())  # of a look-alike too a number, at both speeds
         self._intake: Any = None
         self._closing = False
         self._eof = False
@@ -166,7 +166,7 @@ class TcpTransport(Entry):
     def _arm(self) -> None:
         try:
             self._poller.rearm_reader(self._fd, self)
-        except OSError as exc:
+        except (OSError, ValueError) as exc:
             self._fatal(exc, "Fatal error: the poller does not take the socket")
 
     # --- reading -------------------------------------------------------------------------------------------------------
@@ -409,7 +409,7 @@ class TcpTransport(Entry):
         self._writing = True
         try:
             self._poller.rearm_writer(self._fd, WriteSide(self))
-        except OSError as exc:
+        except (OSError, ValueError) as exc:
             self._fatal(exc, "Fatal error: the poller does not take the socket")
 
     def _count_lost_write(self) -> None:

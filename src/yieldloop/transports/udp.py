@@ -118,7 +118,7 @@ class UdpTransport(Entry):
         self._context = copy_context()
         self._extra: Any = extra
         self._sock = sock
-        self._fd = sock.fileno()
+        self._fd = int(sock.fileno())  # of a look-alike too a number, at both speeds
         self._mail = Datagrams(sock, self._fd)
         self._address = address or None
         self._closing = False
@@ -170,7 +170,7 @@ class UdpTransport(Entry):
     def _arm(self) -> None:
         try:
             self._poller.rearm_reader(self._fd, self)
-        except OSError as exc:
+        except (OSError, ValueError) as exc:
             self._fatal(exc, "Fatal error: the poller does not take the socket")
 
     # --- receiving -----------------------------------------------------------------------------------------------------
@@ -396,7 +396,7 @@ class UdpTransport(Entry):
         self._writing = True
         try:
             self._poller.rearm_writer(self._fd, SendSide(self))
-        except OSError as exc:
+        except (OSError, ValueError) as exc:
             self._fatal(exc, "Fatal error: the poller does not take the socket")
 
     def _rest_writing(self) -> None:

@@ -90,7 +90,7 @@ class Future(Waiter):
         self._loop: Any = None
         self._core = None
         self._result = None
-        self._exception = None
+        self._exception: Any = None
         self._exception_tb = None
         self._asyncio_future_blocking = False
         self._log_tb = False

@@ -449,7 +449,7 @@ class Task(Future):
             self._finish(got)
         else:
             self._park(got)
-        waited = future = None
+        waited = future = None  # type: ignore[assignment]
         del self, error, got  # as in run()
 
     def _error_of(self, waited: Any) -> Any:

@@ -642,7 +642,7 @@ class UdpTransport(Entry):
 
     @property
     def _sock_fd(self) -> int:
-        return self._fd  # type: ignore[no-any-return]
+        return self._fd
 
     def __repr__(self) -> str:
         if not self._open:

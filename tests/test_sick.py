@@ -117,6 +117,22 @@ def test_a_spin() -> None:
         assert spin["stack"][0]["function"] == "wait_until_ready"
 
 
+def test_a_descriptor_that_nobody_reads() -> None:
+    with sick("unread.py") as (program, _):
+        peer = program.line()
+        program.wait_until(lambda: "The loop spins" in program.stderr() and "def on_readable" in program.stderr())
+        [spin] = [block for block in program.ask("blocks") if block["kind"] == "spin"]
+        assert spin["file"].endswith("examples/sick/unread.py")
+        assert (spin["line"], spin["direction"], spin["peer"]) == (line_of("unread.py"), "read", f"peer {peer}")
+        assert spin["fd"] in {fd["fd"] for fd in program.ask("snapshot")["loops"][0]["fds"]}
+        assert re.search(
+            rf"descriptor {spin['fd']} \(peer {peer}\) has been ready to read for \d\.\d s, and callback on_readable\(\) reads "
+            rf"nothing from it; let it, or call remove_reader\({spin['fd']}\), at \S*unread.py:{spin['line']}\n",
+            program.stderr(),
+        )
+        assert re.search(rf"spin  callback on_readable\(\)  at examples/sick/unread.py:{spin['line']}  1×", tree(program))
+
+
 def test_a_forgotten_task() -> None:
     with sick("forgotten.py") as (program, _):
         line = line_of("forgotten.py")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -181,6 +182,148 @@ def test_a_busy_server_is_no_spin() -> None:
 
     yieldloop.run(main())
     assert not watchdog.blocks()
+
+
+def stream_pair() -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair()
+
+
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        return client, server.accept()[0]
+
+
+def udp_pair() -> tuple[socket.socket, socket.socket]:
+    pair = socket.socket(type=socket.SOCK_DGRAM), socket.socket(type=socket.SOCK_DGRAM)
+    for sock in pair:
+        sock.bind(("127.0.0.1", 0))
+    pair[0].connect(pair[1].getsockname())
+    pair[1].connect(pair[0].getsockname())
+    return pair
+
+
+def never_reads(sock: socket.socket) -> None:
+    pass
+
+
+def ignores_the_end(sock: socket.socket) -> None:
+    sock.recv(100)
+
+
+PAIRS = pytest.mark.parametrize("pair", [stream_pair, tcp_pair, udp_pair])
+
+
+@PAIRS
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_descriptor_that_stays_ready_to_read(pair: Any, recorded: bool, seen: Seen) -> None:
+    one, other = pair()
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        loop.recorder = loop.recorder if recorded else None
+        loop.add_reader(other, never_reads, other)
+        one.send(b"x")
+        while not seen.gate.is_set():
+            await asyncio.sleep(0.01)
+        other.recv(1)
+        while any(block.going_on for block in watchdog.blocks()):
+            await asyncio.sleep(0.01)
+        loop.remove_reader(other)
+
+    with one, other:
+        yieldloop.run(main())
+        [block] = blocks_of("spin")
+        assert (block.label, block.fd, block.direction) == ("callback never_reads()", other.fileno(), "read")
+        assert (block.file, block.line) == (__file__, line_of("def never_reads"))
+        assert block.peer is not None
+        assert "reads nothing from it" in str(block)
+
+
+def test_the_end_of_a_stream_that_a_callback_ignores(seen: Seen) -> None:
+    one, other = tcp_pair()
+
+    async def main() -> None:
+        asyncio.get_running_loop().add_reader(other, ignores_the_end, other)
+        one.close()
+        while not seen.gate.is_set():
+            await asyncio.sleep(0.01)
+        asyncio.get_running_loop().remove_reader(other)
+
+    with other:
+        yieldloop.run(main())
+    [block] = blocks_of("spin")
+    assert block.label == "callback ignores_the_end()"
+
+
+@pytest.mark.parametrize("pair", [stream_pair, tcp_pair])
+def test_a_writer_that_has_nothing_to_write(pair: Any, seen: Seen) -> None:
+    one, other = pair()
+
+    async def main() -> None:
+        asyncio.get_running_loop().add_writer(one, never_reads, one)
+        while not seen.gate.is_set():
+            await asyncio.sleep(0.01)
+        asyncio.get_running_loop().remove_writer(one)
+
+    with one, other:
+        yieldloop.run(main())
+        [block] = blocks_of("spin")
+        assert (block.fd, block.direction) == (one.fileno(), "write")
+        assert f"remove_writer({block.fd})" in str(block)
+
+
+@PAIRS
+def test_a_descriptor_that_is_read_as_fast_as_it_is_written_is_no_spin(pair: Any) -> None:
+    one, other = pair()
+    end = threading.Event()
+
+    def flood() -> None:  # packets of one size, so that the line looks the same again and again
+        while not end.is_set():
+            try:
+                one.send(b"x" * 100)
+            except OSError:
+                return
+
+    def slowly(sock: socket.socket) -> None:
+        sock.recv(100)
+
+    async def main() -> None:
+        asyncio.get_running_loop().add_reader(other, slowly, other)
+        await asyncio.sleep(0.8)
+        end.set()
+        asyncio.get_running_loop().remove_reader(other)
+
+    with one, other:
+        thread = threading.Thread(target=flood)
+        thread.start()
+        try:
+            yieldloop.run(main())
+        finally:
+            end.set()
+            other.close()
+            thread.join()
+    assert not blocks_of("spin")
+
+
+def test_callbacks_that_play_ping_pong_are_no_spin() -> None:
+    one, other = stream_pair()
+
+    def back(sock: socket.socket) -> None:
+        sock.send(sock.recv(1))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for sock in (one, other):
+            loop.add_reader(sock, back, sock)
+        one.send(b"x")
+        await asyncio.sleep(0.8)
+        for sock in (one, other):
+            loop.remove_reader(sock)
+
+    with one, other:
+        yieldloop.run(main())
+    assert not blocks_of("spin")
 
 
 def test_a_callback_that_fails_is_logged_and_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:

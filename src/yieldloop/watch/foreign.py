@@ -140,7 +140,7 @@ class WatchedForeign(watchdog.Watched):
 
     def __init__(self, loop: ForeignLoop) -> None:
         super().__init__(loop)
-        self._spin = None  # its iterations cannot be counted
+        self._spin = self._unread = None  # its iterations cannot be counted
 
     @property
     def target(self) -> Any:

@@ -27,6 +27,7 @@ import functools
 import os
 import threading
 import time
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -34,7 +35,7 @@ from yieldloop import record
 from yieldloop.engine.core import logger
 from yieldloop.engine.handles import Handle
 from yieldloop.engine.recording import loop_number
-from yieldloop.watch import stacks
+from yieldloop.watch import stacks, unread
 
 __all__ = ("Block", "blocks", "callbacks", "configure")
 
@@ -61,6 +62,9 @@ class Block:
     line: int
     stack: list[dict[str, Any]]  # newest last, taken while it lasted
     count: int = 1  # how often this place has held a loop
+    fd: int | None = None  # of a spin: the descriptor that stays ready
+    direction: str | None = None  # read | write
+    peer: str | None = None  # what that descriptor is
     worst_ns: int = 0
     going_on: bool = True
 
@@ -70,7 +74,13 @@ class Block:
 
     def __str__(self) -> str:
         seconds = self.ns / _SECOND
-        if self.kind == "spin":
+        if self.fd is not None:
+            whose = "" if self.peer is None else f" ({self.peer})"
+            reads = self.direction == "read"
+            does, cure = ("reads nothing from it", "reader") if reads else ("writes nothing to it", "writer")
+            what = f"The loop spins: descriptor {self.fd}{whose} has been ready to {self.direction} for {seconds:.1f} s, "
+            what += f"and {self.label} {does}; let it, or call remove_{cure}({self.fd})"
+        elif self.kind == "spin":
             what = f"The loop spins: for {seconds:.1f} s it has done nothing but run {self.label} again and again"
         elif self.kind == "iteration":
             what = f"One iteration of the loop has lasted {seconds:.3f} s, in which it has not looked at its descriptors; "
@@ -108,7 +118,7 @@ class _Table:
         if entry is None:
             entry = self.found[key] = dataclasses.replace(block, file=key[1], line=key[2])
         else:
-            for name in ("loop", "began_ns", "ns", "task", "label", "stack", "going_on"):
+            for name in ("loop", "began_ns", "ns", "task", "label", "stack", "going_on", "fd", "direction", "peer"):
                 setattr(entry, name, getattr(block, name))
             entry.count += 1
         entry.worst_ns = max(entry.worst_ns, block.ns)
@@ -196,7 +206,9 @@ class Watched:
         self._ignored = False  # it was judged already, and is no block (a debugger)
         self._iteration = (0, 0)  # number of an iteration, and when it was first seen
         self._over_budget: Block | None = None
+        self._over = False  # the loop has stopped running
         self._spin: _Spin | None = _Spin()
+        self._unread: unread.Unread | None = unread.Unread()
 
     @property
     def target(self) -> Any:
@@ -211,6 +223,8 @@ class Watched:
         self._look_at_iteration(entry, iteration, now)
         if self._spin is not None and table.spin_ns is not None:
             self._spin.look(self, entry, iteration, now)
+        if self._unread is not None and table.spin_ns is not None:
+            self._look_at_descriptors(self._unread.look(self.loop, iteration, now, table.spin_ns), now)
         mark = None if entry is None else (iteration, id(entry))
         self.idle, self._iterations = mark is None and iteration == self._iterations, iteration
         if mark != self._mark:
@@ -279,9 +293,21 @@ class Watched:
         elif now - self._iteration[1] >= table.budget_ns and self._block is None:
             self._over_budget = self._found("iteration", entry, self._iteration[1], now)
 
+    def _look_at_descriptors(self, suspects: list[unread.Suspect], now: int) -> None:
+        """*suspects* stay ready, and nobody takes anything from them."""
+        for each in suspects:
+            if each.block is not None:
+                self._lasts(each.block, now - each.since_ns)
+                continue
+            poller = self.loop._poller
+            entry = poller.reader(each.fd) if each.direction == "read" else poller.writer(each.fd)
+            code = getattr(_identity(entry), "__code__", None) or _identity(entry)
+            stack = [stacks.frame_of(code, None)] if isinstance(code, types.CodeType) else []
+            each.block = self._enter("spin", entry, each.since_ns, now, stack, (each.fd, each.direction, unread.name_of(each.fd)))
+            each.block.going_on = not self._over
+
     def _found(self, kind: str, entry: Any, began: int, now: int, mark: Any = None) -> Block | None:
         """Take the stack and enter the block; None if the run *mark* was over in the meantime, or is a debugger's."""
-        label = label_of(entry)
         stack = stacks.as_stack(stacks.frames_of_thread(self.thread))
         if mark is not None:
             entry_now, _, iteration = self.loop._doing()
@@ -289,15 +315,21 @@ class Watched:
                 return None
         if any(os.path.basename(frame["file"]) in ("bdb.py", "pydevd.py") for frame in stack):
             return None
-        stack = stack or standing_at(entry)
+        return self._enter(kind, entry, began, now, stack or standing_at(entry))
+
+    def _enter(self, kind: str, entry: Any, began: int, now: int, stack: Any, descriptor: Any = (None, None, None)) -> Block:
         site = stacks.site_in(stack) or {"file": "(no Python frame)", "line": 0}
         number = getattr(entry, "_number", None)
         loop = loop_number(self.target)
-        return table.add(Block(kind, loop, began, now - began, number, label, site["file"], site["line"], stack))
+        block = Block(kind, loop, began, now - began, number, label_of(entry), site["file"], site["line"], stack)
+        block.fd, block.direction, block.peer = descriptor
+        return table.add(block)
 
     def ended(self) -> None:
         """The loop has stopped running."""
-        for block in (self._block, self._over_budget):
+        self._over = True
+        suspects = self._unread.suspects.values() if self._unread is not None else ()
+        for block in (self._block, self._over_budget, *(each.block for each in suspects)):
             if block is not None:
                 block.going_on = False
 

@@ -43,7 +43,6 @@ def parse(argv):
                         help="the poller of every loop that names none (YIELDLOOP_POLLER)")
     parser.add_argument("--plug", choices=("yieldloop", "stock"), default="yieldloop",
                         help="stock: the harness checks itself, with the standard library in yieldloop's place")
-    parser.add_argument("--next-issue", action="store_true", help="also run the tests on the next issue's list")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds without progress that make a hang")
     parser.add_argument("--jobs", type=int, default=2, help="files run at the same time")
     parser.add_argument("--no-retry", action="store_true",
@@ -76,16 +75,15 @@ def retry_failures(results, wanted, options):
             results[test] = {"outcome": "unsteady", "text": results.get(test, {}).get("text", "")}
 
 
-def run_one(options, baseline, lists):
+def run_one(options, baseline, internals):
     """Run one file in one way and return its `verdict.Row`."""
     demanded = [test for test, outcome in baseline.items() if outcome == "pass"]
     if options.match:
         demanded = [test for test in demanded if options.match in test]
-    left_for_next = set() if options.next_issue else {test for test in demanded if lists.next_issue(test)}
-    wanted = [test for test in demanded if test not in left_for_next and lists.meets_us(test, options.way)]
+    wanted = [test for test in demanded if internals.meets_us(test, options.way)]
     results = run_file(options, only=wanted) if wanted else {}
-    retry_failures(results, [test for test in wanted if not lists.reason(test, options.way)], options)
-    return verdict.judge(options.file, options.way, demanded, left_for_next, results, lists)
+    retry_failures(results, [test for test in wanted if not internals.reason(test, options.way)], options)
+    return verdict.judge(options.file, options.way, demanded, results, internals)
 
 
 def main(argv=None):
@@ -98,9 +96,9 @@ def main(argv=None):
     files = chosen_files(options.files)
     present = [name for name in files if control.has_file(name)]
     ways = ("loop", "module") if options.way == "both" else (options.way,)
-    lists = verdict.Lists.load(HERE)
+    internals = verdict.Internals.load(HERE)
     if options.plug == "stock":
-        lists.internals = []  # its reasons are about yieldloop: stock asyncio passes its own tests
+        internals.entries = []  # its reasons are about yieldloop: stock asyncio passes its own tests
     print(verdict.headline(options), flush=True)
     for name in files:
         if name not in present:
@@ -112,7 +110,7 @@ def main(argv=None):
         for way in ways:
             for name in present:
                 job = argparse.Namespace(**{**vars(options), "way": way, "file": name})
-                pending.append(pool.submit(run_one, job, baselines[name], lists))
+                pending.append(pool.submit(run_one, job, baselines[name], internals))
         for future in concurrent.futures.as_completed(pending):
             row = future.result()
             rows.append(row)
@@ -121,7 +119,7 @@ def main(argv=None):
     if options.json:
         with open(options.json, "w") as out:
             json.dump([row.as_dict() for row in rows], out, indent=1)
-    return verdict.report(rows, lists, options)
+    return verdict.report(rows, internals, options)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What an outcome means: demanded, listed, left for the next issue; the table and the exit code.
+"""What an outcome means: demanded, passed, failed or listed; the table and the exit code.
 
-What lives here: the two lists and their matching, the judgement of one file in one way, the printed report.
+What lives here: the list and its matching, the judgement of one file in one way, the printed report.
 What may not: running anything. Rule for the editor: each demanded test ends in exactly one column.
 """
 
@@ -15,7 +15,7 @@ FAILED = ("fail", "hang", "crash", "missing", "skip")  # a test that stock passe
 
 @dataclasses.dataclass
 class Entry:
-    """One line of a list: the tests (patterns over ids, e.g. test_tasks.*.test_x), where it holds, and why."""
+    """One entry of the list: the tests (patterns over ids, e.g. test_tasks.*.test_x), where it holds, and why."""
 
     tests: list
     reason: str
@@ -40,29 +40,25 @@ class Entry:
         return {">=": here >= version, "<": here < version, "==": here == version}[sign]
 
 
-class Lists:
-    """The two lists, read from the TOML files beside this one."""
+class Internals:
+    """The list of internals, read from the TOML file beside this one."""
 
-    def __init__(self, internals, next_issue):
-        self.internals = internals
-        self.next = next_issue
+    def __init__(self, entries):
+        self.entries = entries
 
     @classmethod
     def load(cls, folder):
-        """Read both lists; ValueError for an entry without tests or reason."""
-        found = []
-        for name in ("internals.toml", "next_issue.toml"):
-            with open(os.path.join(folder, name), "rb") as source:
-                entries = [Entry(**entry) for entry in tomllib.load(source).get("entry", ())]
-            for entry in entries:
-                if not entry.tests or not entry.reason.strip():
-                    raise ValueError(f"{name}: an entry needs tests and a reason, got {entry!r}")
-            found.append(entries)
-        return cls(*found)
+        """Read the list; ValueError for an entry without tests or reason."""
+        with open(os.path.join(folder, "internals.toml"), "rb") as source:
+            entries = [Entry(**entry) for entry in tomllib.load(source)["entry"]]
+        for entry in entries:
+            if not entry.tests or not entry.reason.strip():
+                raise ValueError(f"internals.toml: an entry needs tests and a reason, got {entry!r}")
+        return cls(entries)
 
     def reason(self, test, way):
         """Return why `test` is on the list of internals, or ''."""
-        for entry in self.internals:
+        for entry in self.entries:
             if entry.holds(test, way):
                 entry.used += 1
                 return entry.reason
@@ -70,11 +66,7 @@ class Lists:
 
     def meets_us(self, test, way):
         """False for a listed test that would not touch yieldloop at all."""
-        return all(entry.run for entry in self.internals if entry.holds(test, way))
-
-    def next_issue(self, test):
-        """True when `test` is about I/O that is not served yet."""
-        return any(entry.holds(test, "both") for entry in self.next)
+        return all(entry.run for entry in self.entries if entry.holds(test, way))
 
 
 @dataclasses.dataclass
@@ -89,12 +81,11 @@ class Row:
     listed: list = dataclasses.field(default_factory=list)
     stale: list = dataclasses.field(default_factory=list)
     unsteady: list = dataclasses.field(default_factory=list)
-    next_issue: int = 0
 
     def line(self):
         """Return the row as a line of the table."""
         return (f"{self.way:7} {self.file:25} demanded {self.demanded:5}  passed {self.passed:5}  failed {len(self.failed):4}"
-                f"  listed {len(self.listed):3}  next issue {self.next_issue:4}"
+                f"  listed {len(self.listed):3}"
                 + (f"  stale {len(self.stale)}" if self.stale else "")
                 + (f"  unsteady {len(self.unsteady)}" if self.unsteady else ""))
 
@@ -102,14 +93,12 @@ class Row:
         return dataclasses.asdict(self)
 
 
-def judge(file, way, demanded, left_for_next, results, lists):
+def judge(file, way, demanded, results, internals):
     """Put each demanded test of one file into exactly one column of a `Row`."""
-    row = Row(file, way, len(demanded), next_issue=len(left_for_next))
+    row = Row(file, way, len(demanded))
     for test in demanded:
-        if test in left_for_next:
-            continue
         result = results.get(test, {"outcome": "missing", "text": ""})
-        outcome, reason = result["outcome"], lists.reason(test, way)
+        outcome, reason = result["outcome"], internals.reason(test, way)
         if outcome in FAILED:
             if reason:
                 row.listed.append((test, reason))
@@ -153,7 +142,7 @@ def print_failures(rows, verbose):
                 print("    " + text.replace("\n", "\n    "))
 
 
-def report(rows, lists, options):
+def report(rows, internals, options):
     """Print the table and return the exit code: 1 for a failed demanded test or a stale list, 0 otherwise."""
     print_failures(rows, options.verbose)
     print()
@@ -169,17 +158,14 @@ def report(rows, lists, options):
         tests = [test for why, test in listed if why == reason]
         print(f"listed ({len(tests)}): {reason}\n    " + "\n    ".join(tests))
     whole = not options.files and not options.match and options.way == "both" and options.plug == "yieldloop"
-    dead = [entry for entry in lists.internals if whole and entry.holds_here() and not entry.used]
+    dead = [entry for entry in internals.entries if whole and entry.holds_here() and not entry.used]
     for entry in dead:
         print(f"stale: internals.toml names {entry.tests}, which no demanded test of this Python matches")
     for way in sorted({row.way for row in rows}):
         mine = [row for row in rows if row.way == way]
         print(f"way {way}: {sum(row.passed for row in mine)} passed, "
-              f"{sum(len(row.failed) + len(row.stale) for row in mine)} failed, {sum(len(row.listed) for row in mine)} listed"
-              + (f", {sum(row.next_issue for row in mine)} next issue" if any(row.next_issue for row in mine) else ""))
+              f"{sum(len(row.failed) + len(row.stale) for row in mine)} failed, {sum(len(row.listed) for row in mine)} listed")
     passed = sum(row.passed for row in rows)
     failed = sum(len(row.failed) + len(row.stale) for row in rows) + len(dead)
-    skipped = sum(len(row.listed) + row.next_issue for row in rows)
-    print(f"skipped means: {sum(len(row.listed) for row in rows)} listed, {sum(row.next_issue for row in rows)} next issue")
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    print(f"{passed} passed, {failed} failed, {sum(len(row.listed) for row in rows)} skipped")
     return 1 if failed else 0

@@ -26,7 +26,7 @@ from typing import Any
 from yieldloop.engine.running import current_loop
 from yieldloop.errors import IncompleteReadError, LimitOverrunError
 from yieldloop.transports import intake
-from yieldloop.transports.intake import Intake
+from yieldloop.transports.intake import Intake, Readable
 from yieldloop.wire.buffer import LINE, StreamBuffer
 
 __all__ = ("DEFAULT_LIMIT", "StreamReader")
@@ -55,7 +55,7 @@ def _of_intake(name: str, doc: str) -> Any:
     return property(get, put, doc=doc)
 
 
-class StreamReader(asyncio.StreamReader):
+class StreamReader(Readable, asyncio.StreamReader):
     """What has come in, for one task at a time to read.
 
     *limit*, in bytes, is the longest line or record (without its separator) that `readline` and `readuntil` return, and half

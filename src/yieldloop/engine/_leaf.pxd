@@ -30,6 +30,7 @@ cdef class Turn:
     cdef int _stage            # 0: new, 1: the turn is given up, 2: over
 
 
+cpdef Outcome returned(object value)
 cpdef FutureIter new_iter(Promise future)
 cpdef Turn new_turn()
 cpdef object iter_send(object coro, object value)

@@ -54,6 +54,11 @@ class Outcome:
         self.error = error
 
 
+def returned(value: Any) -> Outcome:
+    """The end of what returned *value*."""
+    return Outcome(value, None)
+
+
 class Promise(Entry):
     """The part of a Future that its iterator reads (in C, in the compiled twin)."""
 

@@ -27,7 +27,59 @@ cdef extern from *:
     #endif
     }
 
-    /* iternext's return by StopIteration(value). NULL with no exception set means StopIteration(None). */
+    /* iternext's return by StopIteration(value). NULL with no exception set means StopIteration(None).
+
+       What a frame that awaits does with the exception is to take the value out and drop it. So the ones made here are used again:
+       to make one takes longer than all the rest of a read that finds its bytes. They are of a type of their own, which keeps a few
+       when they die. On 3.11 no object is made unless somebody looks at it. */
+    #if PY_VERSION_HEX >= 0x030C0000 && !defined(Py_GIL_DISABLED)
+    #define YL_STOPS 16
+    static PyTypeObject yl_stop_type;
+    static PyObject *yl_stops[YL_STOPS];
+    static int yl_stops_kept = 0;
+
+    static void yl_stop_dealloc(PyObject *o) {
+        PyStopIterationObject *stop = (PyStopIterationObject *)o;
+        PyObject *value = stop->value;
+        int used = stop->dict != NULL || stop->notes != NULL || stop->traceback != NULL || stop->context != NULL
+            || stop->cause != NULL || PyTuple_GET_SIZE(stop->args) != 0 || Py_TYPE(o) != &yl_stop_type;
+        stop->value = NULL;
+        if (!used && yl_stops_kept < YL_STOPS) {
+            if (PyObject_GC_IsTracked(o)) PyObject_GC_UnTrack(o);
+            yl_stops[yl_stops_kept++] = o;
+        } else {
+            yl_stop_type.tp_base->tp_dealloc(o);
+        }
+        Py_XDECREF(value);
+    }
+
+    static int yl_make_stop_type(void) {
+        yl_stop_type.tp_base = (PyTypeObject *)PyExc_StopIteration;
+        yl_stop_type.tp_name = "StopIteration";
+        yl_stop_type.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE;
+        yl_stop_type.tp_dealloc = yl_stop_dealloc;
+        return PyType_Ready(&yl_stop_type);
+    }
+
+    static PyObject *yl_stop(PyObject *value) {
+        PyObject *stop, *old;
+        if (value == Py_None) return NULL;
+        if (yl_stops_kept) {
+            stop = yl_stops[--yl_stops_kept];
+            _Py_NewReference(stop);
+        } else {
+            stop = PyObject_CallNoArgs((PyObject *)&yl_stop_type);
+            if (stop == NULL) return NULL;
+            PyObject_GC_UnTrack(stop);  /* the next act of whoever sees it is to drop it */
+        }
+        old = ((PyStopIterationObject *)stop)->value;
+        ((PyStopIterationObject *)stop)->value = Py_NewRef(value);
+        Py_XDECREF(old);
+        PyErr_SetRaisedException(stop);
+        return NULL;
+    }
+    #else
+    static int yl_make_stop_type(void) { return 0; }
     static PyObject *yl_stop(PyObject *value) {
         if (value == Py_None) return NULL;
         if (PyTuple_Check(value) || PyExceptionInstance_Check(value)) {
@@ -38,6 +90,7 @@ cdef extern from *:
         }
         return NULL;
     }
+    #endif
 
     /* One reference, and no weak one: nobody but the caller can ever look at it again. */
     static int yl_sole_owner(PyObject *o) {
@@ -98,6 +151,7 @@ cdef extern from *:
     void Py_XDECREF(PyObject *o)
     void Py_XINCREF(PyObject *o)
     PyObject *yl_take_raised()
+    int yl_make_stop_type() except -1
     PyObject *yl_stop(PyObject *value)
     long long yl_monotonic_ns() nogil
     int yl_sole_owner(PyObject *o)
@@ -149,6 +203,12 @@ cdef class Outcome:
     def __init__(self, value, error):
         self.value = value
         self.error = error
+
+
+cpdef Outcome returned(object value):
+    cdef Outcome outcome = Outcome.__new__(Outcome)
+    outcome.value = value
+    return outcome
 
 
 cdef class Promise(Entry):
@@ -404,6 +464,9 @@ def _as_exception(typ, val, tb):
     return exc
 
 
+
+
+yl_make_stop_type()
 
 
 cdef PyObject *_future_iternext(PyObject *self) noexcept:

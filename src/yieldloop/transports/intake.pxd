@@ -1,15 +1,17 @@
 cimport cython
 
-from yieldloop.engine._leaf cimport Outcome, iter_send, iter_throw
+from yieldloop.engine cimport _inline
+from yieldloop.engine._leaf cimport Outcome, iter_send, iter_throw, returned
 from yieldloop.engine.calls cimport Call
 from yieldloop.engine.loop cimport LoopCore
 from yieldloop.wire.buffer cimport StreamBuffer
 
-cdef str SOME
-cdef str EXACTLY
-cdef str LINE
-cdef str NEXT
-cdef str UNTIL
+cdef tuple NAMES
+cdef int SOME
+cdef int EXACTLY
+cdef int LINE
+cdef int NEXT
+cdef int UNTIL
 cdef Outcome NOTHING
 
 
@@ -18,7 +20,8 @@ cdef class Intake:
     cdef public StreamBuffer buffer
     cdef public bint eof
     cdef public object error
-    cdef public object limit
+    cdef object _limit
+    cdef double _most
     cdef public object loop
     cdef public Py_ssize_t needed
     cdef public object owner
@@ -35,21 +38,27 @@ cdef class Intake:
     cpdef unpark(self, object future)
 
 
+cdef class Readable:
+    cdef public Intake _in
+    cdef public object _loop
+
+
 cdef class Reading(Call):
     cdef bint _begun
     cdef object _coro
     cdef object _future
-    cdef str _how
+    cdef int _how
     cdef Intake _intake
     cdef object _reader
     cdef object _what
 
-    cdef int _open(self, object reader, Intake intake, str how, object what) except -1
-    @cython.locals(intake=Intake, outcome=Outcome)
+    cdef int _open(self, object reader, Intake intake, int how, object what) except -1
+    @cython.locals(intake=Intake)
     cdef object advance(self)
     @cython.locals(buffer=StreamBuffer)
     cdef object _try(self)
     cdef bint _is_plain(self) except -1
+    @cython.locals(how=cython.int)
     cdef object _drive(self, object error)
     cdef int _end(self) except -1
     cdef str named(self)
@@ -66,5 +75,8 @@ cdef class Done(Call):
     cdef bint is_new(self) except -1
 
 
-@cython.locals(made=Reading)
-cdef Reading _new_reading(object reader, str how, object what)
+cdef Reading _spare
+
+
+@cython.locals(made=Reading, readable=Readable)
+cdef Reading _new_reading(object reader, int how, object what)

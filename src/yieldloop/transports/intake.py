@@ -17,15 +17,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from yieldloop.engine._leaf import Outcome, _as_exception, iter_send, iter_throw, skip_globals
+from yieldloop.engine import _inline
+from yieldloop.engine._leaf import Outcome, _as_exception, iter_send, iter_throw, returned, skip_globals
 from yieldloop.engine.calls import Call, as_coroutine_function
 from yieldloop.engine.loop import LoopCore
 
-SOME = "read"
-EXACTLY = "readexactly"
-LINE = "readline"
-NEXT = "__anext__"
-UNTIL = "readuntil"
+NAMES = ("read", "readexactly", "readline", "__anext__", "readuntil")
+SOME = 0
+EXACTLY = 1
+LINE = 2
+NEXT = 3
+UNTIL = 4
 
 NOTHING = Outcome(None, None)
 
@@ -37,10 +39,11 @@ class Intake:
 
     __slots__ = (
         "_core",  # the loop, if it is ours
+        "_limit",
+        "_most",  # the limit as C likes it
         "buffer",  # a StreamBuffer: the bytes
         "eof",  # nothing comes any more
         "error",  # what broke the connection; every read raises it from then on
-        "limit",  # bytes (or infinity): the longest record, and half of what is kept before the sender is paused
         "loop",
         "needed",  # bytes that must be here before the waiter is woken
         "owner",  # a weak reference to the reader; without a reader nothing is kept
@@ -53,7 +56,8 @@ class Intake:
         self.loop = loop
         self._core: Any = loop if isinstance(loop, LoopCore) else None
         self.buffer = buffer
-        self.limit = limit
+        self._limit = limit
+        self._most = float(limit)
         self.owner = owner
         self.eof = False
         self.error: Any = None
@@ -61,6 +65,16 @@ class Intake:
         self.paused = False
         self.transport: Any = None
         self.waiter: Any = None
+
+    @property
+    def limit(self) -> Any:
+        """Bytes (or infinity): the longest record, and half of what is kept before the sender is paused."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: Any) -> None:
+        self._limit = limit
+        self._most = float(limit)
 
     def feed(self, data: Any) -> None:
         """*data* (bytes-like) has come in."""
@@ -73,7 +87,7 @@ class Intake:
             self.waiter = None
             if not waiter.done():
                 waiter.set_result(None)
-        if not self.paused and self.transport is not None and buffer.size > 2 * self.limit:
+        if not self.paused and self.transport is not None and buffer.size > 2 * self._most:
             self._pause()
 
     def take_directly(self, data: bytes) -> None:
@@ -91,7 +105,7 @@ class Intake:
 
     def resume(self) -> None:
         """Let the sender go on if little enough waits."""
-        if self.paused and self.buffer.size <= self.limit:
+        if self.paused and self.buffer.size <= self._most:
             self.paused = False
             self.transport.resume_reading()
 
@@ -113,8 +127,17 @@ class Intake:
             self.waiter = None
 
 
+_spare: Any = None  # a reading that is over, to be used again if nobody else has it
+
+
+class Readable:
+    """Who has an intake: the compiled half of a stream reader. With these in fields, a reader needs no dictionary."""
+
+    __slots__ = ("_in", "_loop")
+
+
 class Reading(Call):
-    """One read of a reader: *how* is the name of its method, *what* its argument. One use, like a coroutine."""
+    """One read of a reader: *how* is the place of its method's name in NAMES, *what* its argument. One use, like a coroutine."""
 
     __slots__ = (
         "_begun",
@@ -126,19 +149,21 @@ class Reading(Call):
         "_what",
     )
 
-    def __init__(self, reader: Any, intake: Any, how: str, what: Any) -> None:
+    def __init__(self, reader: Any, intake: Any, how: int, what: Any) -> None:
         self._open(reader, intake, how, what)
 
-    def _open(self, reader: Any, intake: Any, how: str, what: Any) -> None:
+    def _open(self, reader: Any, intake: Any, how: int, what: Any) -> None:
         self._reader = reader
         self._intake = intake
         self._how = how
         self._what = what
-        self._future: Any = None
-        self._coro: Any = None
-        self._begun = False
+        if _inline.born_bare():
+            self._future: Any = None
+            self._coro: Any = None
+            self._begun = False
 
     def advance(self) -> Any:
+        global _spare
         if self._coro is not None:
             return self._drive(None)
         intake = self._intake
@@ -159,36 +184,36 @@ class Reading(Call):
             if got is not None:
                 if intake.paused:
                     intake.resume()
-                self._intake = None  # it is over
-                outcome = Outcome.__new__(Outcome)
-                outcome.value = got
-                outcome.error = None
-                return outcome
+                self._reader = None  # it is over
+                self._intake = None
+                self._what = None
+                _spare = self
+                return returned(got)
             if not intake.eof and intake.waiter is None and self._is_plain():
-                self._future = intake.park(self._what if self._how is EXACTLY else 1)
+                self._future = intake.park(self._what if self._how == EXACTLY else 1)
                 self._future._asyncio_future_blocking = True
                 return self._future
-        self._coro = self._reader._slowly(self._how, self._what)
+        self._coro = self._reader._slowly(NAMES[self._how], self._what)
         return self._drive(None)
 
     def _try(self) -> Any:
         """The bytes that were asked for, or None if they are not here, or not to be had so."""
         buffer = self._intake.buffer
-        if self._how is LINE or self._how is NEXT:
-            return buffer._line(self._intake.limit)
-        if self._how is EXACTLY:
+        if self._how == LINE or self._how == NEXT:
+            return buffer._line(self._intake._most)
+        if self._how == EXACTLY:
             return buffer._take(self._what) if 0 <= self._what <= buffer.size else None
-        if self._how is SOME:
+        if self._how == SOME:
             if buffer.size == 0 or self._what <= 0:
                 return None
             return buffer._take(self._what if self._what < buffer.size else buffer.size)
-        return buffer._until(self._what, self._intake.limit)
+        return buffer._until(self._what, self._intake._most)
 
     def _is_plain(self) -> bool:
         """True if the bytes that were asked for are not here only because they have not come yet."""
-        if self._how is EXACTLY or self._how is SOME:
+        if self._how == EXACTLY or self._how == SOME:
             return bool(self._what > 0)
-        return bool(self._intake.buffer.size <= self._intake.limit)
+        return bool(self._intake.buffer.size <= self._intake._most)
 
     def _drive(self, error: Any) -> Any:
         """A step of the reader's coroutine."""
@@ -201,7 +226,7 @@ class Reading(Call):
                     raise got.error
                 finally:
                     del error, got  # as in `throw`
-            if how is NEXT and not got.value:
+            if how == NEXT and not got.value:
                 raise StopAsyncIteration
         return got
 
@@ -235,7 +260,7 @@ class Reading(Call):
         self._end()
 
     def named(self) -> str:
-        return self._how
+        return NAMES[self._how]
 
     def is_new(self) -> bool:
         return not self._begun
@@ -244,7 +269,7 @@ class Reading(Call):
         return self._future if self._coro is None else self._coro
 
     def __repr__(self) -> str:
-        return f"<{self._how}() of {self._reader!r}>"
+        return f"<{NAMES[self._how]}() of {self._reader!r}>"
 
 
 class Done(Call):
@@ -276,10 +301,16 @@ class Done(Call):
 # --- a reader's methods ------------------------------------------------------------------------------------------------
 
 
-def _new_reading(reader: Any, how: str, what: Any) -> Any:
-    """``Reading(...)`` without the call of a class, which costs as much as the read."""
-    made = Reading.__new__(Reading)
-    made._open(reader, reader._in, how, what)
+def _new_reading(reader: Any, how: int, what: Any) -> Any:
+    """``Reading(...)`` without the call of a class, and most often without a new object: each costs as much as the read."""
+    global _spare
+    readable = reader
+    made = _spare
+    _spare = None
+    if made is None or not _inline.sole_owner(made):
+        made = Reading.__new__(Reading)
+    made._begun = False
+    made._open(reader, readable._in, how, what)
     return made
 
 
@@ -317,7 +348,7 @@ def readuntil(self: Any, separator: Any = b"\n") -> Any:
     """
     if type(separator) is bytes and separator:
         return _new_reading(self, UNTIL, (separator,))
-    return self._slowly(UNTIL, separator)
+    return self._slowly(NAMES[UNTIL], separator)
 
 
 def next_line(self: Any) -> Any:

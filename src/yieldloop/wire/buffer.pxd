@@ -25,12 +25,12 @@ cdef class StreamBuffer:
     cdef _next_piece(self)
     @cython.locals(missing=Py_ssize_t, length=Py_ssize_t)
     cdef bytes _take_across(self, Py_ssize_t n)
-    cpdef bytes read_line(self, object limit)
+    cpdef bytes read_line(self, double limit)
     @cython.locals(head=bytes, start=Py_ssize_t, at=Py_ssize_t, end=Py_ssize_t)
-    cdef bytes _line(self, object limit)
-    cpdef bytes read_until(self, tuple separators, object limit)
+    cdef bytes _line(self, double limit)
+    cpdef bytes read_until(self, tuple separators, double limit)
     @cython.locals(end=Py_ssize_t)
-    cdef bytes _until(self, tuple separators, object limit)
+    cdef bytes _until(self, tuple separators, double limit)
     cpdef Py_ssize_t find(self, tuple separators) except -2
     @cython.locals(longest=Py_ssize_t, at=Py_ssize_t)
     cdef Py_ssize_t _find(self, tuple separators) except -2

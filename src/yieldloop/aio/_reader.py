@@ -67,8 +67,9 @@ class StreamReader(Readable, asyncio.StreamReader):
     def __init__(self, limit: int = DEFAULT_LIMIT, loop: Any = None) -> None:
         if limit <= 0:
             raise ValueError(f"Limit cannot be <= 0: {limit!r} bytes would let no byte in")
-        self._loop = current_loop() if loop is None else loop
-        self._in = Intake(self._loop, ReaderBuffer(), limit, weakref.ref(self))
+        if loop is None:
+            loop = current_loop()
+        Readable.__init__(self, Intake(loop, ReaderBuffer(), limit, weakref.ref(self)), loop)
         if self._loop.get_debug():
             self._source_traceback = format_helpers.extract_stack(sys._getframe(1))
 

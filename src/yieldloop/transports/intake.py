@@ -135,6 +135,10 @@ class Readable:
 
     __slots__ = ("_in", "_loop")
 
+    def __init__(self, intake: Any, loop: Any) -> None:
+        self._in = intake
+        self._loop = loop
+
 
 class Reading(Call):
     """One read of a reader: *how* is the place of its method's name in NAMES, *what* its argument. One use, like a coroutine."""

@@ -1,6 +1,6 @@
 cimport cython
 
-from yieldloop.engine._leaf cimport Entry, Outcome
+from yieldloop.engine._leaf cimport Entry, returned
 from yieldloop.engine.calls cimport Call
 from yieldloop.engine.futures cimport Future
 from yieldloop.engine.loop cimport LoopCore
@@ -60,6 +60,7 @@ cdef class SockCall(Call):
     cdef object _sock
     cdef str _state
 
+    cdef int _open(self, LoopCore loop, object sock, int wanted) except -1
     cdef bint is_new(self) except -1
     cdef object waits_for(self)
     cdef object attempt(self)
@@ -120,3 +121,11 @@ cdef class Ready(SockCall):
     cdef bint _waited
     cdef object attempt(self)
     cdef str named(self)
+
+
+@cython.locals(call=Recv)
+cpdef object sock_recv(object self, object sock, object nbytes)
+@cython.locals(call=RecvInto)
+cpdef object sock_recv_into(object self, object sock, object buf)
+@cython.locals(call=SendAll)
+cpdef object sock_sendall(object self, object sock, object data)

@@ -24,7 +24,7 @@ import socket
 import weakref
 from typing import Any
 
-from yieldloop.engine._leaf import Entry, Outcome, skip_globals
+from yieldloop.engine._leaf import Entry, returned, skip_globals
 from yieldloop.engine.calls import Call, as_coroutine_function
 from yieldloop.pollers.sides import READ, WRITE
 from yieldloop.transports._trysock import AGAIN, NOT_NOW, try_recv, try_recv_into, try_send
@@ -214,6 +214,9 @@ class SockCall(Call):
     )
 
     def __init__(self, loop: Any, sock: Any, wanted: int) -> None:
+        self._open(loop, sock, wanted)
+
+    def _open(self, loop: Any, sock: Any, wanted: int) -> None:
         self._loop = loop
         self._sock = sock
         self._wanted = wanted
@@ -315,7 +318,7 @@ class Recv(SockCall):
     __slots__ = ("_size",)
 
     def __init__(self, loop: Any, sock: Any, size: Any) -> None:
-        SockCall.__init__(self, loop, sock, READ)
+        self._open(loop, sock, READ)
         self._size = size
 
     def named(self) -> str:
@@ -329,7 +332,7 @@ class Recv(SockCall):
             return None
         if type(self._size) is int and len(data) < self._size:
             self._note_drained()
-        return Outcome(data, None)
+        return returned(data)
 
 
 class RecvInto(SockCall):
@@ -338,7 +341,7 @@ class RecvInto(SockCall):
     __slots__ = ("_buffer",)
 
     def __init__(self, loop: Any, sock: Any, buffer: Any) -> None:
-        SockCall.__init__(self, loop, sock, READ)
+        self._open(loop, sock, READ)
         self._buffer = buffer
 
     def named(self) -> str:
@@ -348,7 +351,7 @@ class RecvInto(SockCall):
         if self._state is NEW and self._is_drained():
             return None
         count = try_recv_into(self._sock, self._fd, self._buffer)
-        return None if count == AGAIN else Outcome(count, None)
+        return None if count == AGAIN else returned(count)
 
 
 class RecvFrom(SockCall):
@@ -357,7 +360,7 @@ class RecvFrom(SockCall):
     __slots__ = ("_buffer", "_size")
 
     def __init__(self, loop: Any, sock: Any, buffer: Any, size: Any) -> None:
-        SockCall.__init__(self, loop, sock, READ)
+        self._open(loop, sock, READ)
         self._buffer = buffer
         self._size = size
 
@@ -367,8 +370,8 @@ class RecvFrom(SockCall):
     def attempt(self) -> Any:
         try:
             if self._buffer is None:
-                return Outcome(self._sock.recvfrom(self._size), None)
-            return Outcome(self._sock.recvfrom_into(self._buffer, self._size or len(self._buffer)), None)
+                return returned(self._sock.recvfrom(self._size))
+            return returned(self._sock.recvfrom_into(self._buffer, self._size or len(self._buffer)))
         except NOT_NOW:
             return None
 
@@ -379,7 +382,7 @@ class Accept(SockCall):
     __slots__ = ()
 
     def __init__(self, loop: Any, sock: Any) -> None:
-        SockCall.__init__(self, loop, sock, READ)
+        self._open(loop, sock, READ)
 
     def named(self) -> str:
         return "sock_accept"
@@ -390,7 +393,7 @@ class Accept(SockCall):
         except NOT_NOW:
             return None
         conn.setblocking(False)
-        return Outcome((conn, address), None)
+        return returned((conn, address))
 
 
 # --- sending -----------------------------------------------------------------------------------------------------------
@@ -405,7 +408,7 @@ class SendAll(SockCall):
     )
 
     def __init__(self, loop: Any, sock: Any, data: Any) -> None:
-        SockCall.__init__(self, loop, sock, WRITE)
+        self._open(loop, sock, WRITE)
         self._data = data
         self._left = -1
 
@@ -423,7 +426,7 @@ class SendAll(SockCall):
             self._left -= sent
             return None
         self._data = None
-        return Outcome(None, None)
+        return returned(None)
 
 
 class SendTo(SockCall):
@@ -432,7 +435,7 @@ class SendTo(SockCall):
     __slots__ = ("_address", "_data")
 
     def __init__(self, loop: Any, sock: Any, data: Any, address: Any) -> None:
-        SockCall.__init__(self, loop, sock, WRITE)
+        self._open(loop, sock, WRITE)
         self._data = data
         self._address = address
 
@@ -441,7 +444,7 @@ class SendTo(SockCall):
 
     def attempt(self) -> Any:
         try:
-            return Outcome(self._sock.sendto(self._data, self._address), None)
+            return returned(self._sock.sendto(self._data, self._address))
         except NOT_NOW:
             return None
 
@@ -455,7 +458,7 @@ class Ready(SockCall):
     )
 
     def __init__(self, loop: Any, sock: Any, wanted: int, name: str) -> None:
-        SockCall.__init__(self, loop, sock, wanted)
+        self._open(loop, sock, wanted)
         self._for = name
         self._waited = False
 
@@ -464,7 +467,7 @@ class Ready(SockCall):
 
     def attempt(self) -> Any:
         if self._waited:
-            return Outcome(None, None)
+            return returned(None)
         self._waited = True
         return None
 
@@ -474,12 +477,18 @@ class Ready(SockCall):
 
 def sock_recv(self: Any, sock: Any, nbytes: int) -> Any:
     """Up to *nbytes* bytes, at least one; b"" at the end. Awaitable, a cancellation point if it has to wait."""
-    return Recv(self, sock, nbytes)
+    call = Recv.__new__(Recv)  # without the call of a class, which costs as much as the rest
+    call._open(self, sock, READ)
+    call._size = nbytes
+    return call
 
 
 def sock_recv_into(self: Any, sock: Any, buf: Any) -> Any:
     """Receive into *buf*; the number of bytes, 0 at the end. Awaitable, a cancellation point if it has to wait."""
-    return RecvInto(self, sock, buf)
+    call = RecvInto.__new__(RecvInto)
+    call._open(self, sock, READ)
+    call._buffer = buf
+    return call
 
 
 def sock_recvfrom(self: Any, sock: Any, bufsize: int) -> Any:
@@ -494,7 +503,11 @@ def sock_recvfrom_into(self: Any, sock: Any, buf: Any, nbytes: int = 0) -> Any:
 
 def sock_sendall(self: Any, sock: Any, data: Any) -> Any:
     """Send all of *data*. After an error or a cancellation nobody knows how much was sent. Awaitable."""
-    return SendAll(self, sock, data)
+    call = SendAll.__new__(SendAll)
+    call._open(self, sock, WRITE)
+    call._data = data
+    call._left = -1
+    return call
 
 
 def sock_sendto(self: Any, sock: Any, data: Any, address: Any) -> Any:

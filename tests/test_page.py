@@ -198,3 +198,74 @@ def test_a_job_that_waits_for_a_thread_shows_what_the_threads_do(show: Show) -> 
     page.click(f'[data-task="{waiting["id"]}"]')
     page.wait_for_selector(".details .work")
     assert page.inner_text(".details .work") == f"asyncio_0 runs crawl() 3 s · {other['name']}"
+
+
+STEPS = """
+import sys, yieldloop
+from yieldloop import record
+
+async def inner():
+    await yieldloop.sleep(0)
+
+async def outer():
+    await inner()
+    await yieldloop.sleep(0)
+
+async def main():
+    await yieldloop.create_task(outer(), name="worker")
+    record.save(sys.argv[1])
+
+yieldloop.run(main())
+"""
+
+
+def steps_of_worker(page: Any) -> list[tuple[str, list[str], str]]:
+    """Of each step of the task: the event, the frames outermost first (``-`` before those that leave), and the note below them."""
+    page.keyboard.press("6")
+    page.wait_for_selector(".walk")
+    found = []
+    for number in range(1, int(page.inner_text(".walk-number small").strip("/ ")) + 1):
+        page.fill(".walk-number input", str(number))
+        page.keyboard.press("Tab")
+        text = page.inner_text(".walk-event").split(" ms ")[1].strip()
+        if text not in ("stepped worker", "parked worker", "done worker"):
+            continue
+        frames = page.locator(".frame")
+        shown = [
+            ("-" if "leaving" in frame.get_attribute("class") else "") + " ".join(frame.locator("> *").all_inner_texts())
+            for frame in frames.all()
+        ][-2::-1]
+        note = page.locator(".walk-note")
+        found.append((text.split()[0], shown, note.inner_text() if note.count() else ""))
+    return found
+
+
+def recorded_steps(tmp_path: Path, mode: str) -> dict[str, Any]:
+    import yieldloop.record
+
+    (tmp_path / "steps.py").write_text(STEPS, encoding="utf-8")
+    command = [sys.executable, "steps.py", "file"]
+    subprocess.run(command, cwd=tmp_path, check=True, env={**os.environ, "YIELDLOOP_RECORD": mode})
+    return {"kind": "recording", "title": "steps.py", "recording": yieldloop.record.load(tmp_path / "file").as_json()}
+
+
+def test_a_full_recording_shows_frames_going_on_and_off_the_stack(show: Show, tmp_path: Path) -> None:
+    outer, inner, turn = f"outer {tmp_path.name}/steps.py", f"inner {tmp_path.name}/steps.py:6", "sleep"
+    assert steps_of_worker(show(recorded_steps(tmp_path, "full"))) == [
+        ("stepped", [f"{outer}:8"], ""),
+        ("parked", [f"-{outer}:9", f"-{inner}", f"-{turn}"], ""),
+        ("stepped", [f"{outer}:9", inner, turn], ""),
+        ("parked", [f"-{outer}:10", f"-{turn}"], ""),
+        ("stepped", [f"{outer}:10", turn], ""),
+        ("done", [f"-{outer}:10", f"-{turn}"], ""),
+    ]
+
+
+def test_a_recording_says_which_frames_it_does_not_know(show: Show, tmp_path: Path) -> None:
+    steps = steps_of_worker(show(recorded_steps(tmp_path, "ring")))
+    assert [(event, len(frames)) for event, frames, _ in steps] == [
+        (event, 1) for event in ("stepped", "parked", "stepped", "parked", "stepped", "done")
+    ]
+    assert [note.startswith("Of this step only the outermost frame is known") for _, _, note in steps] == [
+        False, True, True, True, True, False,
+    ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import os
@@ -20,7 +21,7 @@ import yieldloop
 from yieldloop import record
 from yieldloop.engine import recording
 from yieldloop.engine._record import Recorder
-from yieldloop.record import files
+from yieldloop.record import decode, files
 
 MIXED = """
 import sys, socket, yieldloop
@@ -75,10 +76,11 @@ def story(path: Path) -> list[str]:
     (loop,) = record.load(path).as_json()["loops"]
     first = min(int(number) for number in loop["tasks"])
     told = []
-    for _, kind, subject, thing in loop["events"]:
+    for index, (_, kind, subject, thing) in enumerate(loop["events"]):
         if kind.startswith("task"):
             name = loop["tasks"][str(subject)]["name"]
-            told.append(f"{kind} {subject - first} {name} {loop['things'][str(thing)]['kind'] if thing else ''}")
+            what = loop["things"][str(thing)]["kind"] if thing else ""
+            told.append(f"{kind} {subject - first} {name} {what} {stood(loop, index)}")
         elif kind in ("callback_begun", "callback_done", "timer_fired", "handed_to_thread"):
             told.append(f"{kind} {loop['things'][str(subject)]['label']}")
         elif kind == "fd_ready":
@@ -86,11 +88,101 @@ def story(path: Path) -> list[str]:
     return told
 
 
+def stood(loop, index: int) -> list[str]:
+    """Where the task stood that parked in event *index*, outermost first."""
+    chain, place = [], loop["places"].get(str(loop["stood"].get(str(index), 0)))
+    while place is not None:
+        chain.append(f"{place['name']}:{place['line']}" if "line" in place else place["name"])
+        place = loop["places"].get(str(place["under"]))
+    return chain[::-1]
+
+
+WAITS = """
+import sys, asyncio
+from yieldloop import record
+
+async def db(lock):
+    async with lock:
+        pass
+
+async def items(queue):
+    while True:
+        yield await queue.get()
+
+async def first(queue):
+    async for item in items(queue):
+        return item
+
+async def main():
+    lock, queue, event = asyncio.Lock(), asyncio.Queue(), asyncio.Event()
+    await lock.acquire()
+    tasks = [asyncio.create_task(wait) for wait in (db(lock), first(queue), asyncio.wait_for(event.wait(), 9), db(lock))]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0.02)
+    lock.release()
+    queue.put_nowait(1)
+    event.set()
+    await asyncio.wait(tasks)
+    record.save(sys.argv[1])
+
+with asyncio.Runner(loop_factory=__import__("yieldloop").new_event_loop) as runner:
+    runner.run(main())
+"""
+
+
+def test_a_long_wait_is_known_by_what_the_task_waited_for_and_where(tmp_path):
+    done = run(WAITS, tmp_path / "file")
+    assert (done.returncode, done.stderr) == (0, "")
+    (loop,) = record.load(tmp_path / "file").as_json()["loops"]
+    line = WAITS.splitlines().index("    async with lock:") + 1
+    labels = {thing["label"].split(",")[0]: thing["kind"] for thing in loop["things"].values()}
+    assert labels[f"Lock.acquire in <string>:{line}"] == "lock"
+    assert labels[f"Queue.get in <string>:{line + 5}"] == "queue"
+    assert labels["Event.wait"] == "event"  # the task itself runs it, no code of the program's
+    parks = [index for index, event in enumerate(loop["events"]) if event[1] == "task_parked" and event[3]]
+    chains = [stood(loop, index) for index in parks]
+    assert [f"db:{line}", "_ContextManagerMixin.__aenter__", "Lock.acquire"] in [
+        [name if name.startswith("db") else name.split(":")[0] for name in chain] for chain in chains
+    ]
+    assert any(chain[:2] == [f"first:{line + 8}", f"items:{line + 5}"] and "Queue.get" in chain[2] for chain in chains)
+
+
+def test_full_says_of_every_wait_where_the_task_stood(tmp_path):
+    done = run(WAITS, tmp_path / "file", YIELDLOOP_RECORD="full")
+    assert (done.returncode, done.stderr) == (0, "")
+    (loop,) = record.load(tmp_path / "file").as_json()["loops"]
+    parks = [index for index, event in enumerate(loop["events"]) if event[1] == "task_parked"]
+    assert len(parks) >= 7
+    assert all(stood(loop, index) for index in parks[:-1])
+
+
+def test_where_tasks_stood_is_recorded_only_so_often():
+    """A thousand are allowed after a rest; ten thousand that wake at once would be held up by it."""
+
+    async def main():
+        event = yieldloop.Event()
+        tasks = [asyncio.ensure_future(event.wait()) for _ in range(3000)]
+        await yieldloop.sleep(0.02)
+        event.set()
+        await yieldloop.wait(tasks)
+        return yieldloop.get_running_loop()
+
+    recorder = Recorder(4 << 20, 0)
+
+    async def recorded():
+        yieldloop.get_running_loop().recorder = recorder
+        await main()
+
+    yieldloop.run(recorded())
+    kinds = [low & 63 for number in recorder.numbers() for low, _ in decode.PAIR.iter_unpack(recorder.chunk(number)[3])]
+    assert 1000 <= kinds.count(decode.WAITED) <= 1100
+
+
 @pytest.mark.skipif(not yieldloop.compiled(), reason="compares both speeds, so it is enough to run it in one leg")
 def test_both_speeds_record_the_same_events_in_the_same_order(tmp_path):
     told = []
     for pure in ("", "1"):
-        done = run(MIXED, tmp_path / f"file{pure}", YIELDLOOP_PURE=pure)
+        done = run(MIXED, tmp_path / f"file{pure}", YIELDLOOP_PURE=pure, YIELDLOOP_RECORD="full")
         assert (done.returncode, done.stderr) == (0, "")
         told.append(story(tmp_path / f"file{pure}"))
     assert told[0] == told[1]
@@ -383,7 +475,7 @@ def test_another_thread_saves_while_the_loop_runs(tmp_path):
 KILLED = """
 import os, signal, sys, yieldloop
 from yieldloop import record
-from yieldloop.record import files
+from yieldloop.record import decode, files
 path, when = sys.argv[1:]
 
 async def main():

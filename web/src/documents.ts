@@ -21,8 +21,17 @@ export type RecordedEvent = [number, string, number, number];
 export interface RecordedTask {
   name: string;
   coro: string | null;
+  begins?: { file: string; line: number }; // where its coroutine's code begins
   site: Site | null;
   made_ns: number | null;
+}
+
+/** A link of an await chain, inside another one. */
+export interface Place {
+  name: string;
+  file?: string;
+  line?: number;
+  under?: number; // the place around it, or 0
 }
 
 export interface Thing {
@@ -37,6 +46,8 @@ export interface RecordedLoop {
   events: RecordedEvent[];
   tasks: Record<string, RecordedTask>;
   things: Record<string, Thing>;
+  stood?: Record<string, number>; // index of an event in which a task parked: the innermost place where it stood, where that is known
+  places?: Record<string, Place>;
   lost: number;
 }
 

@@ -1,5 +1,5 @@
 // A recording as a walk document: each recorded event is a step, and what the loop held at that moment is worked out when asked.
-import type { ChainLink, RecordedEvent, SnapshotLoop } from "./documents";
+import type { ChainLink, RecordedEvent, SnapshotLoop, SnapshotTask } from "./documents";
 import type { LoopModel } from "./model";
 import { thingOf } from "./model";
 import type { WalkDocument, WalkFrame, WalkStep, WalkSteps } from "./walk";
@@ -114,6 +114,7 @@ class RecordedSteps implements WalkSteps {
     const text = (): string => this.text(event);
     const ready = (): string[] => shorten([...this.momentAfter(index).ready].map((id) => this.task(id)));
     const waiting = (kind: string): string[] => this.waiting(kind, index);
+    const note = (): string => this.note(event, index);
     return {
       event: event[1],
       get text() {
@@ -133,6 +134,9 @@ class RecordedSteps implements WalkSteps {
         return waiting("fd");
       },
       output: "",
+      get note() {
+        return note();
+      },
     };
   }
 
@@ -161,20 +165,78 @@ class RecordedSteps implements WalkSteps {
     if (now.polling) stack.push({ name: "poll", file: "", line: 0, kind: "poll", id: "poll" });
     if (now.callback) stack.push({ name: this.thing(now.callback), file: "", line: 0, kind: "callback", id: `c${now.callback}` });
     for (const task of now.running) stack.push(...this.frames(task, index));
+    const [, kind, subject] = this.loop.source.events[index]!;
+    if (kind === "task_parked") stack.push(...this.leaving(subject, index));
+    if (kind === "task_done") stack.push(...this.frames(subject, index).map((frame) => ({ ...frame, leaving: true })));
     return stack;
   }
 
-  /** A task's frames: the chain of the snapshot if this is its last step, else the coroutine that the recording names. */
+  /** A task's frames as its step began: where it had parked before. */
   private frames(task: number, index: number): WalkFrame[] {
+    const before = this.parkBefore(task, index);
+    if (before === undefined) return this.outermost(task);
+    const running = index >= (this.lastStep().get(task) ?? 0) ? this.shown(task) : undefined;
+    return this.chain(task, before) ?? (running?.state === "running" ? this.links(task, running.chain) : this.outermost(task));
+  }
+
+  /** The frames that a task takes off the stack as it parks. */
+  private leaving(task: number, index: number): WalkFrame[] {
+    const last = this.parks().get(task)!.at(-1) === index && index > (this.lastStep().get(task) ?? 0);
+    const shown = last ? this.shown(task) : undefined;
+    const frames = this.chain(task, index) ?? (shown?.state === "parked" ? this.links(task, shown.chain) : this.outermost(task));
+    return frames.map((frame) => ({ ...frame, leaving: true }));
+  }
+
+  /** The frames of the place where a task parked, if that was recorded. */
+  private chain(task: number, park: number): WalkFrame[] | undefined {
+    const { stood = {}, places = {} } = this.loop.source;
+    const chain: ChainLink[] = [];
+    for (let place = places[stood[park] ?? 0]; place; place = places[place.under ?? 0])
+      chain.unshift({ kind: "coroutine", name: place.name, file: place.file ?? "", line: place.line ?? 0 });
+    return chain.length ? this.links(task, chain) : undefined;
+  }
+
+  private outermost(task: number): WalkFrame[] {
     const facts = this.loop.source.tasks[task];
-    const known = index >= (this.lastStep().get(task) ?? 0) ? this.snapshot?.tasks.find(({ id }) => id === task)?.chain : undefined;
-    const chain: ChainLink[] = known?.length
-      ? known
-      : [{ kind: "coroutine", name: facts?.coro ?? this.task(task), file: "", line: 0 }];
-    return chain.map(({ name, file, line, kind }, depth) => ({ name, file, line, kind, id: `${task}.${depth}` }));
+    const { file = "", line = 0 } = facts?.begins ?? {};
+    return this.links(task, [{ kind: "coroutine", name: facts?.coro ?? this.task(task), file, line }]);
+  }
+
+  private links(task: number, chain: ChainLink[]): WalkFrame[] {
+    return chain.map(({ name, file, line, kind }, depth) => ({ name, file, line, kind, id: `${task}.${depth}.${name}` }));
+  }
+
+  private shown(task: number): SnapshotTask | undefined {
+    this.standing ??= new Map(this.snapshot?.tasks.filter(({ chain }) => chain.length > 0).map((shown) => [shown.id, shown]));
+    return this.standing.get(task);
+  }
+
+  /** What the frames of a step leave open. */
+  private note([, kind, subject]: RecordedEvent, index: number): string {
+    const parks = kind === "task_parked";
+    const task = parks ? subject : this.momentAfter(index).running.at(-1);
+    if (task === undefined) return "";
+    const frames = parks ? this.leaving(task, index) : this.frames(task, index);
+    const first = !parks && this.parkBefore(task, index) === undefined && this.created().has(task);
+    const only = frames.length === 1 && frames[0]!.line === (this.loop.source.tasks[task]?.begins?.line ?? 0);
+    return only && !first ? say("noplace") : "";
+  }
+
+  private parkBefore(task: number, index: number): number | undefined {
+    const parks = this.parks().get(task) ?? [];
+    let [low, high] = [0, parks.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (parks[middle]! < index) low = middle + 1;
+      else high = middle;
+    }
+    return parks[low - 1];
   }
 
   private steps: Map<number, number> | null = null;
+  private parked: Map<number, number[]> | null = null;
+  private made: Set<number> | null = null;
+  private standing: Map<number, SnapshotTask> | null = null;
 
   private lastStep(): Map<number, number> {
     if (this.steps === null) {
@@ -183,6 +245,24 @@ class RecordedSteps implements WalkSteps {
         if (kind === "task_stepped") this.steps.set(subject, index);
     }
     return this.steps;
+  }
+
+  private parks(): Map<number, number[]> {
+    if (this.parked === null) {
+      this.parked = new Map();
+      for (const [index, [, kind, subject]] of this.loop.source.events.entries())
+        if (kind === "task_parked") {
+          const known = this.parked.get(subject);
+          if (known) known.push(index);
+          else this.parked.set(subject, [index]);
+        }
+    }
+    return this.parked;
+  }
+
+  private created(): Set<number> {
+    this.made ??= new Set(this.loop.source.events.filter(([, kind]) => kind === "task_created").map(([, , subject]) => subject));
+    return this.made;
   }
 }
 

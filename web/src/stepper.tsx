@@ -3,6 +3,7 @@
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { place } from "./format";
 import { highlight } from "./python";
 import { Strip } from "./strip";
 import type { WalkDocument, WalkFrame, WalkGenerator, WalkStep } from "./walk";
@@ -113,7 +114,7 @@ function Stepper({ walk, at, moved }: { walk: WalkDocument; at: number; moved: (
       </div>
       {traced && <Source walk={walk} step={step} inks={inks} toLine={toLine} />}
       <div class="walk-side">
-        <Frames step={step} inks={inks} />
+        <Frames step={step} inks={inks} traced={traced} />
         <div>
           <Loop walk={walk} step={step} />
           {traced && <Generators generators={step.generators} inks={inks} />}
@@ -199,7 +200,7 @@ function leaves(step: WalkStep): boolean {
   return step.event === "yield" || step.event === "return";
 }
 
-function Frames({ step, inks }: { step: WalkStep; inks: Map<string | number, number> }) {
+function Frames({ step, inks, traced }: { step: WalkStep; inks: Map<string | number, number>; traced: boolean }) {
   const frames: [WalkFrame, number][] = step.stack.map((frame, depth) => [frame, depth]);
   return (
     <section class="walk-frames" aria-label={say("frames")}>
@@ -209,16 +210,17 @@ function Frames({ step, inks }: { step: WalkStep; inks: Map<string | number, num
         {frames.reverse().map(([frame, depth], at) => (
           <li
             key={`${depth} ${frame.id}`}
-            class={`frame ${inkOf(inks, frame.id)} ${frame.kind === "other" ? "other" : ""} ${at === 0 ? "newest" : ""} ${at === 0 && leaves(step) ? "leaving" : ""}`}
+            class={`frame ${inkOf(inks, frame.id)} ${frame.kind === "other" ? "other" : ""} ${at === 0 ? "newest" : ""} ${frame.leaving || (at === 0 && leaves(step)) ? "leaving" : ""}`}
           >
             <code>{frame.name}</code>
-            {frame.line > 0 && <small class="number">:{frame.line}</small>}
+            {frame.line > 0 && <small class="number" title={frame.file}>{traced ? `:${frame.line}` : place(frame.file, frame.line)}</small>}
             {!!frame.locals?.length && (
               <dl>{frame.locals.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>
             )}
           </li>
         ))}
       </ol>
+      {step.note && <p class="quiet walk-note">{step.note}</p>}
     </section>
   );
 }

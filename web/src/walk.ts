@@ -8,6 +8,7 @@ export interface WalkFrame {
   line: number;
   kind: string; // function, generator, coroutine, …
   id: number | string;
+  leaving?: boolean; // it leaves the stack in this step
   locals?: [string, string][]; // name and value of its variables
 }
 
@@ -32,6 +33,7 @@ export interface WalkStep {
   timers: string[];
   fds: string[];
   output: string; // printed in this step
+  note?: string; // on what the stack does not show
 }
 
 export interface WalkSteps {

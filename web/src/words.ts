@@ -84,6 +84,10 @@ const WORDS = {
   jump: ["Step number", "步号"],
   source: ["Source", "源码"],
   frames: ["Frames on the stack", "栈上的帧"],
+  noplace: [
+    "Of this step only the outermost frame is known: a wait that is short leaves no record of where it stood. YIELDLOOP_RECORD=full records it of every step.",
+    "此步仅知最外层的帧：短暂的等待不记录停下的位置。YIELDLOOP_RECORD=full 会记录每一步的位置。",
+  ],
   generators: ["Generators and coroutines", "生成器与协程"],
   readyQueue: ["Ready queue", "就绪队列"],
   timers: ["Timers", "定时器"],

@@ -58,6 +58,7 @@ cdef class Recorder:
     cdef long long _names
     cdef readonly long long limit
     cdef readonly long long age
+    cdef readonly bint chains
     cdef readonly long long lost
     cdef readonly long long oldest
     cdef object __weakref__
@@ -103,3 +104,4 @@ cdef class Recorder:
 cpdef long long label_site(object code, long lasti) noexcept
 cpdef long long label_coro(object coro) noexcept
 cpdef long long label_call(object function) noexcept
+cpdef long long label_chain(object coro) except? -1

@@ -22,12 +22,15 @@ a chunk that was used again meanwhile is told by its number.
 from __future__ import annotations
 
 import functools
+import gc
 import sys
 import time
 from array import array
 from contextvars import Context
-from types import BuiltinFunctionType, CoroutineType, FunctionType, GeneratorType, MethodType
+from types import AsyncGeneratorType, BuiltinFunctionType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import Any
+
+from yieldloop.engine._leaf import FutureIter, Turn
 
 CREATED = 1  # subject: task; thing: label of its code, and above 21 bits the label of where
 STEPPED = 2  # subject: task: a step within another step or callback begins
@@ -50,16 +53,21 @@ MADE = 18  # subject: task; thing: when that was, in units of 1024 ns
 NAMED = 19  # subject: task; thing: number of the name
 OFFSET = 20  # thing: by how much numbers of tasks are ahead of numbers of names from here on
 UNNAMED = 21  # subject: task; thing: the number of its name
-WAITED = 22  # subject: task; thing: label of where it stands. Before a wake-up after a long wait
+WAITED = 22  # subject: task; thing: label of the place where it stood when it parked last. Before a wake-up, or after a turn
 
 CHUNK = 4096  # records
 LABELS = 8192  # labels of one generation; the one before it is kept as well
 LAST_LABEL = (1 << 21) - 1
 NAMES = 16384  # names kept: those given last
+MOST_LINKS = 64  # of an await chain; what is further in is not told
+LINK = 32  # a link's label has the label around it above so many bits of its instruction
 
 
 class Recorder:
-    """The ring of one loop: at most *limit* bytes of records, none much older than *age* ns (0: of any age)."""
+    """The ring of one loop: at most *limit* bytes of records, none much older than *age* ns (0: of any age).
+
+    With *chains* it is recorded of each wait where the task stood; else only of long ones.
+    """
 
     __slots__ = (
         "__weakref__",
@@ -72,16 +80,18 @@ class Recorder:
         "_number",  # of the chunk that is being filled
         "_offset",  # of the numbers of tasks to those of their names
         "age",
+        "chains",
         "limit",
         "lost",  # records that fell out of the ring
         "oldest",  # the tick at which the ring begins
     )
 
-    def __init__(self, limit: int, age: int) -> None:
+    def __init__(self, limit: int, age: int, chains: bool = False) -> None:
         if limit < CHUNK * 16 or age < 0:
             raise ValueError(f"a recorder holds at least {CHUNK * 16} bytes and no negative age: got {limit!r} bytes, {age!r} ns")
         self.limit = limit
         self.age = age
+        self.chains = chains
         self.lost = 0
         self.oldest = 0
         self._most = limit // (CHUNK * 16)
@@ -207,6 +217,51 @@ def label_call(function: Any) -> int:
     return _label(id(type(function)), -1, type(function))
 
 
+def label_chain(coro: Any) -> int:
+    """The label of the place where the suspended *coro* stands: that of its innermost link, which leads to those around it.
+
+    Where a long recursion stands is told as far as its first 64 links. Runs no code of the program's.
+    """
+    found = 0
+    for _ in range(MOST_LINKS):
+        kind = type(coro)
+        if kind is CoroutineType:
+            frame, following = coro.cr_frame, coro.cr_await
+        elif kind is GeneratorType:
+            frame, following = coro.gi_frame, coro.gi_yieldfrom
+        elif kind is AsyncGeneratorType:
+            frame, following = coro.ag_frame, coro.ag_await
+        elif kind.__name__ in PLUMBING and kind.__module__ == "builtins":
+            coro = inner_of(coro)
+            continue
+        elif kind.__module__.startswith("yieldloop.") and kind is not FutureIter:
+            name = "sleep" if kind is Turn else getattr(coro, "__name__", kind.__name__)
+            return _label(id(name), (found + 1) << LINK, (kind.__module__, name))
+        else:
+            break
+        if frame is None:
+            break
+        code = frame.f_code
+        found = _label(id(code), frame.f_lasti | (found + 1) << LINK, code)
+        coro = following
+    return found
+
+
+PLUMBING = frozenset({"coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"})
+"""The interpreter's own awaitables between a coroutine and what it waits for. Each refers to one thing that can be resumed."""
+
+
+def inner_of(awaitable: Any) -> Any:
+    """What a link of the `PLUMBING` leads to; None if that cannot be told."""
+    for found in gc.get_referents(awaitable):
+        if type(found) in (CoroutineType, GeneratorType, AsyncGeneratorType) or type(found).__name__ in PLUMBING:
+            return found
+    return None
+
+
 def labels() -> list[tuple[int, Any, int]]:
-    """Every label that is kept: (label, what, instruction). *what* is a code object, a type, a name, or (module, name)."""
+    """Every label that is kept: (label, what, instruction). *what* is a code object, a type, a name, or (module, name).
+
+    Of a link of an await chain, the instruction has the label of the link around it and 1 above `LINK` bits.
+    """
     return list(_kept)

@@ -5,8 +5,13 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from yieldloop.engine cimport _inline
 from yieldloop.engine._marks cimport Reading, read_both
 
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+
 import contextvars
 import functools
+import gc
+
+from yieldloop.engine._leaf import FutureIter, Turn
 
 cdef enum:
     CHUNK_CELLS = 2 * 4096
@@ -14,16 +19,18 @@ cdef enum:
     SLOTS = 4 * LABELS
     LAST_LABEL = (1 << 21) - 1
     NAMES = 16384
+    MOST_LINKS = 64
 
 
 cdef class Recorder:
-    def __init__(self, limit, age):
+    def __init__(self, limit, age, bint chains=False):
         if limit < CHUNK_CELLS * 8 or age < 0:
             raise ValueError(f"a recorder holds at least {CHUNK_CELLS * 8} bytes and no negative age: got {limit!r} bytes, {age!r} ns")
         if self._ring != NULL:
             raise RuntimeError("this recorder is initialized already")
         self.limit = limit
         self.age = age
+        self.chains = chains
         self._most = limit // (CHUNK_CELLS * 8)
         self._name_list = []
         self._room = 4
@@ -168,7 +175,7 @@ cdef extern from *:
 
 cdef struct Slot:
     void *key
-    long where
+    long long where
     long long label
 
 cdef Slot _slots[SLOTS]
@@ -186,7 +193,7 @@ def _some_method(self):
 cdef object _cython_function = type(_some_method)
 
 
-cdef long long _label(void *key, long where, object keep) noexcept:
+cdef long long _label(void *key, long long where, object keep) noexcept:
     global _taken, _last, _kept
     cdef Cell i = ((<Cell>key >> 4) + <Cell>where * 31) * <Cell>0x9E3779B97F4A7C15 >> 49
     cdef Py_ssize_t at
@@ -242,6 +249,51 @@ cpdef long long label_call(object function) noexcept:
         return _label(<void *>name, -1, None) or _label(<void *>name, -1, ((<object>callee).__module__, name))
     found = type(<object>callee)
     return _label(<void *>found, -1, found)
+
+
+cdef object _Coroutine = CoroutineType
+cdef object _Generator = GeneratorType
+cdef object _AsyncGenerator = AsyncGeneratorType
+cdef object _FutureIter = FutureIter
+cdef object _Turn = Turn
+LINK = 32
+PLUMBING = frozenset({"coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"})
+
+
+cpdef long long label_chain(object coro) except? -1:
+    cdef long long found = 0
+    cdef long long lasti
+    cdef int link
+    for link in range(MOST_LINKS):
+        kind = type(coro)
+        if kind is _Coroutine:
+            frame, following = coro.cr_frame, coro.cr_await
+        elif kind is _Generator:
+            frame, following = coro.gi_frame, coro.gi_yieldfrom
+        elif kind is _AsyncGenerator:
+            frame, following = coro.ag_frame, coro.ag_await
+        elif kind.__name__ in PLUMBING and kind.__module__ == "builtins":
+            coro = inner_of(coro)
+            continue
+        elif kind.__module__.startswith("yieldloop.") and kind is not _FutureIter:
+            name = "sleep" if kind is _Turn else getattr(coro, "__name__", kind.__name__)
+            return _label(<void *>name, (found + 1) << 32, (kind.__module__, name))
+        else:
+            break
+        if frame is None:
+            break
+        code = frame.f_code
+        lasti = frame.f_lasti
+        found = _label(<void *>code, lasti | (found + 1) << 32, code)
+        coro = following
+    return found
+
+
+def inner_of(awaitable):
+    for found in gc.get_referents(awaitable):
+        if type(found) in (_Coroutine, _Generator, _AsyncGenerator) or type(found).__name__ in PLUMBING:
+            return found
+    return None
 
 
 def labels():

@@ -36,6 +36,8 @@ cdef class Core:
     cdef long long _iteration
     cdef long long _tick
     cdef int _look_in
+    cdef long long _long_wait
+    cdef long long _where_due
     cdef object __weakref__
 
     cdef int _tell_awake(self) except -1

@@ -19,6 +19,7 @@ from yieldloop.engine.probe import EVENTS
 from yieldloop.engine.recording import new_recorder
 
 logger = logging.getLogger("asyncio")
+LONG_WAIT = 2_000_000  # ticks: about a ms; where a task stood is recorded of waits that are longer
 LONG_TICKS = 1_000_000  # 64 iterations that take less (a ms at most, whatever the clock) are short
 EVENTS_OF_TWO = frozenset({"task_parked", "task_woken", "fd_ready"})
 
@@ -53,6 +54,8 @@ class Core:
         "_heap",
         "_iteration",  # how many there were
         "_look_in",  # iterations until the next look at the clock, if nothing else looks at it before
+        "_long_wait",  # ticks: of longer waits it is recorded where the task stood; -1: of each
+        "_where_due",  # the tick from which on that may be recorded again: it costs more than any other record
         "_lender",  # _contexts if it lends, else None
     )
 
@@ -83,6 +86,8 @@ class Core:
         self._iteration = 0
         self._tick = _inline.ticks()
         self._look_in = 0
+        self._long_wait = LONG_WAIT
+        self._where_due = 0
         poller.bind(self._ready)
         self.recorder = new_recorder()
 
@@ -138,6 +143,7 @@ class Core:
             raise TypeError(f"loop.recorder is a Recorder or None, not {recorder!r}")
         self._recorder = recorder
         self._watched = recorder is not None or self._probe is not None
+        self._long_wait = -1 if recorder is not None and recorder.chains else LONG_WAIT
         self._poller.recorder = recorder
 
     def _handed_to_thread(self, function: Any) -> None:

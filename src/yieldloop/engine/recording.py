@@ -34,11 +34,13 @@ def mode() -> str:
 
 
 def new_recorder() -> Recorder | None:
-    """The recorder of a new loop: of the last 60 s in 4 MiB; with ``full``, of everything in 256 MiB at most; None with ``off``."""
+    """The recorder of a new loop: of the last 60 s in 4 MiB; with ``full``, of everything in 256 MiB at most, and where
+    each task stood at each wait; None with ``off``.
+    """
     found = mode()
     if found == "off":
         return None
-    return Recorder(RING, RING_AGE) if found == "ring" else Recorder(FULL, 0)
+    return Recorder(RING, RING_AGE) if found == "ring" else Recorder(FULL, 0, chains=True)
 
 
 # --- which loop ------------------------------------------------------------------------------------------------------------

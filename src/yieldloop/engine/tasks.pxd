@@ -22,6 +22,8 @@ from yieldloop.engine.futures cimport Future, Waiter, isfuture
 cdef str PENDING
 cdef str CANCELLED
 cdef str FINISHED
+cdef long long WHERE
+cdef long long MOST_WHERES
 cdef object _CoroutineType
 
 
@@ -70,6 +72,8 @@ cdef class Task(Future):
     cdef int _tell_stepped(self, Core core) except -1
     @cython.locals(recorder=Recorder, other=Task)
     cdef int _tell_woken(self, Core core, object by) except -1
+    @cython.locals(tick=cython.longlong, due=cython.longlong, earliest=cython.longlong)
+    cdef object _tell_where(self, Core core)
     @cython.locals(other=Task, core=Core)
     cdef int _note_parked(self, object on) except -1
     @cython.locals(recorder=Recorder)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+from yieldloop.record.places import chain_of, wait_at
+
 __all__ = ["Decoder"]
 
 PAIR = struct.Struct("<QQ")
@@ -16,8 +18,9 @@ LABEL = (1 << 21) - 1
 HALF = 1 << 42
 
 (CREATED, STEPPED, TURN, PARKED, PARKED_TASK, WOKEN, WOKEN_TASK, DONE, CALLBACK, TIMER, POLL, POLLED, FD, THREAD, MARK, OVER, FACTS,
- MADE, NAMED, OFFSET, UNNAMED) = range(1, 22)  # fmt: skip
+ MADE, NAMED, OFFSET, UNNAMED, WAITED) = range(1, 23)  # fmt: skip
 STEP_ENDS = frozenset({TURN, PARKED, PARKED_TASK, DONE, OVER})
+PARKS = frozenset({TURN, PARKED, PARKED_TASK})
 BOUNDS = STEP_ENDS | {CALLBACK, TIMER, POLL, POLLED, MARK}
 
 
@@ -35,6 +38,8 @@ class Decoder:
         self.unfinished: dict[int, int] = {}  # steps that said when they begin: task -> place in events
         self.futures: dict[int, list[Any]] = {}  # address -> [thing, it was told to wake]
         self.by_label: dict[int, int] = {}
+        self.parked: dict[int, list[Any]] = {}  # task -> the event in which it parked last
+        self.stood: dict[int, int] = {}  # id of such an event -> label of the place where the task stood
         self.settled: list[int] = []  # things that woke tasks since the last bound
         self.bound = 0  # the place in events at which the entry that is over next began
         self.bound_ns: int | None = None
@@ -75,6 +80,8 @@ class Decoder:
     def take(self, ns: int, kind: int, subject: int, thing: int) -> None:
         if kind == OFFSET:
             self.offset = thing
+        elif kind == WAITED:
+            self.waited(subject, thing)
         elif kind in (FACTS, MADE, NAMED, UNNAMED):
             self.learn(kind, subject, thing)
         elif ns >= self.since:
@@ -111,9 +118,32 @@ class Decoder:
         elif kind == DONE:
             self.add(ns, "task_done", task, 0)
             self.task(task)["outcome"] = ("result", "exception", "cancelled")[min(thing, 2)]
+        if kind in PARKS:
+            self.parked[task] = self.events[-1]
         if inner is None:
             self.settled_by("", "future", task)
             self.ends(ns)
+
+    def waited(self, task: int, label: int) -> None:
+        """Task *task* stood at the place *label* when it parked last: so it is known what it waited for."""
+        event = self.parked.get(task)
+        if event is None:
+            return
+        self.stood[id(event)] = label
+        wait = wait_at(chain_of(self.labels, label))
+        thing = self.things.get(str(event[3]), {})
+        if wait is not None and thing.get("kind") != "task":
+            thing.update(kind=wait[0], label=wait[1], wait=True)
+
+    def places(self) -> tuple[dict[str, int], dict[str, Any]]:
+        """Where tasks stood: by the index of the event in which they parked, the label of a place; and those places by label."""
+        stood = {str(index): self.stood[id(event)] for index, event in enumerate(self.events) if id(event) in self.stood}
+        places: dict[str, Any] = {}
+        for label in set(stood.values()):
+            while (known := self.labels.get(str(label))) is not None and str(label) not in places:
+                places[str(label)] = known
+                label = known.get("under") or 0
+        return stood, places
 
     def other(self, ns: int, kind: int, subject: int, thing: int) -> None:
         if kind == CREATED:
@@ -149,7 +179,8 @@ class Decoder:
         """What ran at the end of the recording has no record: it is still running. And by now the tasks' names are known."""
         for thing in self.things.values():
             if "set_by" in thing:
-                thing["label"] = f"set by {self.task(thing['set_by'])['name']}"
+                by = f"set by {self.task(thing['set_by'])['name']}"
+                thing["label"] = f"{thing['label']}, {by}" if "wait" in thing else by
             elif thing["kind"] == "task":
                 thing["label"] = self.task(thing["task"])["name"]
         doing = self.head["doing"]
@@ -188,6 +219,7 @@ class Decoder:
             code, site = self.labels.get(str(thing & LABEL)), self.labels.get(str(thing >> 21 & LABEL))
             if code is not None:
                 task["coro"] = code["name"]
+                task["begins"] = {"file": code.get("file"), "line": code.get("line")}
             if site is not None:
                 task["site"] = {"file": site.get("file"), "line": site.get("line"), "function": site["name"]}
         elif kind == MADE:
@@ -225,9 +257,11 @@ class Decoder:
 
     def settled_by(self, label: str, kind: str, task: int | None = None) -> None:
         for number in self.settled:
-            self.things[str(number)].update(kind=kind, label=label)
+            thing = self.things[str(number)]
+            if "wait" not in thing:
+                thing.update(kind=kind, label=label)
             if task is not None:
-                self.things[str(number)]["set_by"] = task
+                thing["set_by"] = task
         self.settled.clear()
 
     def task_thing(self, number: int) -> int:

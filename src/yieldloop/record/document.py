@@ -30,6 +30,7 @@ class Recording:
             size = sum(chunk["bytes"] for chunk in loop["chunks"])
             found = Decoder(loop, head["labels"], view[place : place + size], head["taken_ns"])
             place += size
+            stood, places = found.places()
             self.loops.append(
                 {
                     "id": loop["id"],
@@ -39,6 +40,8 @@ class Recording:
                     "events": found.events,
                     "tasks": found.tasks,
                     "things": found.things,
+                    "stood": stood,
+                    "places": places,
                     "lost": loop["lost"],
                 }
             )
@@ -59,6 +62,10 @@ class Recording:
         number; in ``timer_fired``, ``callback_*`` and ``handed_to_thread`` the id of a thing; in ``fd_ready`` the descriptor; in
         ``poll_begun`` the time-out in ns (-1: none); in ``poll_done`` the number of ready entries. *object* is the id of the thing
         that is waited for or that wakes, or 0; in ``fd_ready`` the mask.
+
+        ``stood`` says where a task stood that parked, as far as that was recorded: the event's index, and the innermost of
+        ``places``, each of which is ``under`` another one, or 0. It is known of waits of more than about a millisecond; of all
+        with ``YIELDLOOP_RECORD=full``.
         """
         return {
             "format": 1,

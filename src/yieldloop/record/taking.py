@@ -6,6 +6,7 @@ understanding them (`decode` does that, when somebody reads).
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
@@ -14,7 +15,7 @@ from typing import Any
 from yieldloop._speed import compiled
 from yieldloop.engine import recording
 from yieldloop.engine._marks import ticks_now
-from yieldloop.engine._record import labels
+from yieldloop.engine._record import LINK, labels
 from yieldloop.loop.registry import all_loops
 
 __all__ = ["process", "take"]
@@ -101,11 +102,34 @@ def _doing(past: recording.Past) -> dict[str, Any] | None:
 
 
 def _describe(what: Any, where: int) -> dict[str, Any]:
-    """A label's meaning: of code its name and place, of anything else its name."""
+    """A label's meaning: of code its name and place, of anything else its name. Of a link of a chain also the label around it."""
+    around, instruction = where >> LINK, where & (1 << LINK) - 1
     if isinstance(what, str):
-        return {"name": what}
-    if isinstance(what, tuple):
-        return {"module": what[0], "name": what[1]}
-    if isinstance(what, type):
-        return {"name": what.__qualname__, "module": what.__module__}
-    return recording.place(what, where)
+        found = {"name": what}
+    elif isinstance(what, tuple):
+        found = {"module": what[0], "name": what[1]}
+    elif isinstance(what, type):
+        found = {"name": what.__qualname__, "module": what.__module__}
+    else:
+        found = recording.place(what, where if around <= 0 else instruction)
+        module = _module_of(what.co_filename)
+        if module is not None:
+            found["module"] = module
+    if around > 0:
+        found["under"] = around - 1
+    return found
+
+
+def _module_of(file: str) -> str | None:
+    """The module in *file*, if it is one of the standard library's asyncio or ours."""
+    for name, folder in _LIBRARIES.items():
+        if file.startswith(folder):
+            return f"{name}.{file[len(folder) : -len('.py')].replace(os.sep, '.')}"
+    return None
+
+
+def _folder_of(module: Any) -> str:
+    return os.path.join(os.path.dirname(os.path.abspath(module.__file__)), "")
+
+
+_LIBRARIES = {"asyncio": _folder_of(asyncio), "yieldloop": _folder_of(sys.modules["yieldloop"])}

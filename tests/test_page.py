@@ -213,9 +213,9 @@ async def outer():
 
 async def main():
     await yieldloop.create_task(outer(), name="worker")
-    record.save(sys.argv[1])
 
 yieldloop.run(main())
+record.save(sys.argv[1])
 """
 
 

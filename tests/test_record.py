@@ -98,7 +98,7 @@ def stood(loop, index: int) -> list[str]:
 
 
 WAITS = """
-import sys, asyncio
+import sys, asyncio, yieldloop
 from yieldloop import record
 
 async def db(lock):
@@ -123,10 +123,10 @@ async def main():
     queue.put_nowait(1)
     event.set()
     await asyncio.wait(tasks)
-    record.save(sys.argv[1])
 
-with asyncio.Runner(loop_factory=__import__("yieldloop").new_event_loop) as runner:
+with asyncio.Runner(loop_factory=yieldloop.new_event_loop) as runner:
     runner.run(main())
+record.save(sys.argv[1])
 """
 
 

@@ -104,6 +104,7 @@ def _doing(past: recording.Past) -> dict[str, Any] | None:
 def _describe(what: Any, where: int) -> dict[str, Any]:
     """A label's meaning: of code its name and place, of anything else its name. Of a link of a chain also the label around it."""
     around, instruction = where >> LINK, where & (1 << LINK) - 1
+    found: dict[str, Any]
     if isinstance(what, str):
         found = {"name": what}
     elif isinstance(what, tuple):

@@ -53,7 +53,9 @@ def children() -> set[int]:
 
 
 def threads() -> set[threading.Thread]:
-    return {thread for thread in threading.enumerate() if thread.is_alive()}  # one that is just being started cannot be joined yet
+    """Those that run, but for the one that watches the loops: it is there for good, and another one after a fork."""
+    known = [thread for thread in threading.enumerate() if thread.name != "yieldloop-watch"]
+    return {thread for thread in known if thread.is_alive()}  # one that is just being started cannot be joined yet
 
 
 def rss() -> int:

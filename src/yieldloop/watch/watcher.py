@@ -8,10 +8,16 @@ when the program's first loop begins to run.
 (and have done so since the look before) it waits without end, and is woken by the first of them whose poll is over: it leaves a
 call in the loop's slot (``_on_awake``), which the loop makes once. It sets the slots first and looks at the loops then; a loop
 says that it sleeps, and looks at its slot when it has slept: so none gets away. A process that idles is woken by nothing.
+
+**Forks.** A program whose only other thread is this one would be told by ``os.fork`` (from Python 3.12 on) that it has threads. So
+the thread ends before a fork and a new one goes on after it, with the same socket and the same clients; the program is then what it
+takes itself for. Where there are more threads nothing would be won, and in the middle of an answer the fork would have to wait:
+then the thread stays.
 """
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import os
 import select
@@ -25,6 +31,9 @@ from yieldloop.loop.dead import harmless
 from yieldloop.watch import outside, watchdog
 
 __all__ = ("begun", "ended", "watcher")
+
+LONGEST_WAIT = 0.02  # s for which a fork waits until the thread has ended
+_count_threads: Any = getattr(_thread, "_count", int)  # those that Python has started and that run; the main thread is not one
 
 
 class Watcher:
@@ -42,6 +51,9 @@ class Watcher:
         self._asleep = False  # it waits without a time limit
         self._ending = False
         self._wake_fds: tuple[int, int] | None = None
+        self._poll: Any = None  # of the thread: the pipe, the server and its clients
+        self._forking = False  # the thread is to end for a fork
+        self._left = False  # and has
 
     # --- called by loops -----------------------------------------------------------------------------------------------
 
@@ -97,14 +109,19 @@ class Watcher:
             os.set_blocking(read, False)
             os.set_blocking(write, False)
             self._wake_fds = (read, write)
-            try:
-                self._thread = threading.Thread(target=self._run, name="yieldloop-watch", daemon=True)
-                self._thread.start()
-            except RuntimeError as exc:  # no more threads, the interpreter ends, or allows none: the loop runs unwatched
-                logger.debug("Nobody watches the loops: %s", exc)
-                self._thread = None
-                self._close_fds()
-                self._ending = True
+            self._poll = select.poll()
+            self._poll.register(read, select.POLLIN)
+            self._launch()
+
+    def _launch(self) -> None:
+        try:
+            self._thread = threading.Thread(target=self._run, name="yieldloop-watch", daemon=True)
+            self._thread.start()
+        except RuntimeError as exc:  # no more threads, the interpreter ends, or allows none: the loop runs unwatched
+            logger.debug("Nobody watches the loops: %s", exc)
+            self._thread = None
+            self._close_fds()
+            self._ending = True
 
     def end(self) -> None:
         """End the thread and remove the socket; at the interpreter's exit."""
@@ -118,6 +135,27 @@ class Watcher:
         fds, self._wake_fds = self._wake_fds, None
         for fd in fds or ():
             os.close(fd)
+
+    def before_fork(self) -> None:
+        """The thread ends, if nothing but it makes the program one that has threads, and if it can at once."""
+        self.importing.acquire()
+        thread = self._thread
+        if thread is None or not thread.is_alive() or thread is threading.current_thread() or _count_threads() > 1:
+            return  # not alive: it is just being started, or has failed
+        self._forking = True
+        self.wake()
+        thread.join(LONGEST_WAIT)
+        deadline = time.monotonic() + LONGEST_WAIT
+        while self._left and os.path.exists(f"/proc/self/task/{thread.native_id}") and time.monotonic() < deadline:
+            time.sleep(0.0001)  # up to Python 3.12 join() returns a little before the system's thread has ended
+
+    def after_fork_in_parent(self) -> None:
+        """A new thread goes on where the old one has left."""
+        self.importing.release()
+        with self._starting:
+            self._forking, left, self._left = False, self._left, False
+            if left:
+                self._launch()
 
     def after_fork_in_child(self) -> None:
         """The thread is the parent's, and so are socket and loops; the child gets its own when a loop of its own runs."""
@@ -136,16 +174,16 @@ class Watcher:
         harmless.add(threading.current_thread())
         fds = self._wake_fds
         assert fds is not None
-        poll = select.poll()
-        poll.register(fds[0], select.POLLIN)
+        left = False
         try:
-            self._open_server(poll)
-            self._go_on(poll, fds[0])
+            if self.server is None:
+                self._open_server(self._poll)
+            left = self._go_on(self._poll, fds[0])
         except Exception:
             logger.exception("The thread that watches the loops has failed; they run on unwatched")
         finally:
             harmless.discard(threading.current_thread())
-            if self.server is not None:
+            if self.server is not None and not left:
                 self.server.close()
                 self.server = None
 
@@ -164,9 +202,12 @@ class Watcher:
             from yieldloop.watch import answers
         return answers.answer(line, self)
 
-    def _go_on(self, poll: Any, wake_fd: int) -> None:
+    def _go_on(self, poll: Any, wake_fd: int) -> bool:
+        """Until the end; True if that is a fork's."""
         next_look = 0
         while not self._ending:
+            if self._leaves():
+                return True
             now = time.monotonic_ns()
             sleeps = False
             if watchdog.table.limit_ns is None or not self.loops:
@@ -189,6 +230,14 @@ class Watcher:
                         pass
             if self.server is not None:
                 self.server.serve(events)
+        return False
+
+    def _leaves(self) -> bool:
+        """True if the thread is to end for a fork. From then on it touches nothing."""
+        if self._forking:
+            with self._starting:
+                self._left = self._forking
+        return self._left
 
     def _look(self, watched: Any) -> int:
         try:
@@ -220,7 +269,7 @@ watchdog.table.changed = watcher.wake
 atexit.register(watcher.end)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=watcher.importing.acquire,
-        after_in_parent=watcher.importing.release,
+        before=watcher.before_fork,
+        after_in_parent=watcher.after_fork_in_parent,
         after_in_child=watcher.after_fork_in_child,
     )

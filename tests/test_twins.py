@@ -50,6 +50,7 @@ class CClass:
 CLASS = re.compile(r"^cdef class (\w+)(?:\((\w+)\))?\s*:")
 ROUTINE = re.compile(r"^( {4}|)(def|cdef|cpdef) (?:[^=(\n]*?[ *])?(\w+)\(([^)]*)\)", re.MULTILINE)
 ATTRIBUTE = re.compile(r"^    cdef (public |readonly |)([^(:]+)$")
+LOCALS = re.compile(r"((?:^ *@cython\.locals\(.*\)\n)+) *c?p?def [^(\n]*?(\w+)\(", re.MULTILINE)
 ALIAS = re.compile(r"^([a-z]\w*) = ")
 
 
@@ -300,6 +301,18 @@ def test_every_declared_attribute_is_set_by_the_constructor(pxd):
         for made in constructed(written):
             missing = set(c_class.attributes) - SPECIAL - HOOKS - set_by_constructor(made)
             assert not missing, f"{made.name}.__init__ leaves unset: {', '.join(sorted(missing))}"
+
+
+@pytest.mark.parametrize("pxd", typed_pairs())
+def test_types_of_local_variables_stand_on_the_function_that_has_them(pxd):
+    known: dict[str, set[str]] = {}
+    for node in ast.walk(ast.parse(pxd.with_suffix(".py").read_text())):
+        if isinstance(node, ast.FunctionDef):
+            names = {argument.arg for argument in node.args.args} | {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+            known.setdefault(node.name, set()).update(names)
+    for types, function in LOCALS.findall(pxd.read_text()):
+        typed = set(re.findall(r"(\w+)=", types))
+        assert typed <= known[function], f"{function}() has no variable {', '.join(sorted(typed - known[function]))}"
 
 
 @pytest.mark.parametrize("pxd", typed_pairs())

@@ -36,7 +36,7 @@ cdef class _GatheringFuture(Future):
     cdef int _complete(self) except -1
 
 
-@cython.locals(core=LoopCore, first=Task, task=Task)
+@cython.locals(core=LoopCore, first=Task)
 cpdef tuple start(object args, object loop, object ensure_future)
 
 

@@ -65,7 +65,7 @@ cdef class UdpTransport(Entry):
     @cython.locals(queue=list, end=Py_ssize_t, sent_any=bint, done=cython.int)
     cdef object _flush(self, bint polled)
     cdef object _after_flush(self)
-    @cython.locals(queue=list, first=Py_ssize_t, i=Py_ssize_t)
+    @cython.locals(queue=list, first=Py_ssize_t)
     cdef object _drop_sent(self, Py_ssize_t count)
     cdef object _wait_for_room(self, bint stalled)
     cdef object _arm_writing(self)

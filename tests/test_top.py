@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import time
+from typing import Any
 
 import pytest
 
@@ -77,3 +80,46 @@ def test_the_share_of_the_processor_is_shown() -> None:
             assert text.index("glutton") < text.index("modest")  # by share of the processor
             terminal.press("q")
             assert terminal.end() == 0
+
+
+def test_no_key_of_a_burst_is_lost_while_the_tables_are_filled_anew() -> None:
+    from textual import events
+
+    from yieldloop.cli.top import Top
+
+    def task(number: int) -> dict[str, Any]:
+        fields = {"id": number, "name": f"t{number}", "state": "parked", "since_ns": number, "made_ns": 0, "site": None}
+        return fields | {"chain": [], "end": {"kind": "future", "label": "a future"}, "cancelled": 0}
+
+    looks = 0
+
+    def look() -> Any:
+        nonlocal looks
+        looks += 1
+        doing = {"kind": "poll", "task": None, "label": "waits in the poll", "since_ns": None, "stack": []}
+        loop = {"id": 1, "name": "loop", "thread": None, "doing": doing, "ready": 0, "timers": 0, "fds": [], "cycles": []}
+        process = {"argv": ["app.py"], "python": "3", "yieldloop": "0"}
+        loop |= {"lost": {}, "tasks": [task(number) for number in range(20)]}
+        shot = {"taken_ns": 10**9, "process": process, "loops": [loop]}
+        return {"snapshot": shot, "blocks": [], "recording": {"loops": []}}
+
+    async def main() -> None:
+        app = Top(1, look, 0.01)
+        async with app.run_test(size=(160, 40)) as pilot:
+            table: Any = app.query_one("#tasks-table")
+            while not table.row_count:
+                await pilot.pause(0.01)
+            row, seen = table.cursor_coordinate.row, looks
+            for key, count in [("down", 7), ("up", 3), ("down", 9), ("up", 30), ("down", 5)] * 4:
+                for _ in range(count):
+                    app.post_message(events.Key(key, None))
+                row = min(19, row + count) if key == "down" else max(0, row - count)
+                deadline = time.monotonic() + 30
+                while table.cursor_coordinate.row != row:
+                    assert time.monotonic() < deadline, f"the cursor is in row {table.cursor_coordinate.row}, not {row}"
+                    await pilot.pause(0.01)
+            while looks < seen + 5:  # it was looked at meanwhile, or is now: the cursor stays
+                await pilot.pause(0.01)
+            assert table.cursor_coordinate.row == row
+
+    asyncio.run(main())

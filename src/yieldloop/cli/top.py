@@ -25,6 +25,11 @@ __all__ = ["Seen", "Top", "show"]
 
 MOST_ROWS = 300  # a terminal shows fewer, and each costs
 LONGEST_SHARE = 10  # looking may take a tenth of the time
+COLUMNS = {
+    "tasks": ("task", "name", "state", "for", "CPU", "steps", "delay", "waits for", "at"),
+    "blocks": ("kind", "count", "worst", "now", "who", "at"),
+    "descriptors": ("loop", "fd", "side", "peer", "local"),
+}
 STATE_COLOURS = {"running": "green", "ready": "yellow", "parked": "", "new": "cyan"}
 
 Seen = dict[str, Any]
@@ -60,27 +65,28 @@ class Top(App[None]):
         self._paused = False
         self._seen: Seen | None = None
         self._rows: dict[str, usage.Row] = {}
+        # Held, not looked up: at the end messages still come when the screen is already empty.
+        self._told = Static("asking …", id="head")
+        self._detail = Static("", id="detail")
+        self._tables: dict[str, DataTable[Any]] = {
+            name: DataTable(id=f"{name}-table", cursor_type="row", zebra_stripes=True) for name in COLUMNS
+        }
 
     def compose(self) -> ComposeResult:
         """Head, three tables, and the task that the cursor is on."""
-        yield Static("asking …", id="head")
+        yield self._told
         with TabbedContent(initial="tasks"):
-            for name, columns in (
-                ("tasks", ("task", "name", "state", "for", "CPU", "steps", "delay", "waits for", "at")),
-                ("blocks", ("kind", "count", "worst", "now", "who", "at")),
-                ("descriptors", ("loop", "fd", "side", "peer", "local")),
-            ):
+            for name, columns in COLUMNS.items():
                 with TabPane(name, id=name):
-                    table: DataTable[Any] = DataTable(id=f"{name}-table", cursor_type="row", zebra_stripes=True)
-                    table.add_columns(*columns)
-                    yield table
-        yield Static("", id="detail")
+                    self._tables[name].add_columns(*columns)
+                    yield self._tables[name]
+        yield self._detail
         yield Footer()
 
     def on_mount(self) -> None:
         """Begin to look."""
         self.title = f"yieldloop top {self._pid}"
-        self.query_one("#tasks-table").focus()
+        self._tables["tasks"].focus()
         self._look_again()
 
     @work(thread=True, exclusive=True)
@@ -97,7 +103,7 @@ class Top(App[None]):
 
     def _show(self, seen: Seen | None, problem: str, pause: float) -> None:
         if seen is None:
-            self.query_one("#head", Static).update(Text(problem, style="bold red"))
+            self._told.update(Text(problem, style="bold red"))
         elif not self._paused:
             self._seen = seen
             self._draw()
@@ -120,11 +126,11 @@ class Top(App[None]):
         snapshot, blocks = self._seen["snapshot"], self._seen["blocks"]
         rows = usage.rows(snapshot, self._seen["recording"], int(max(self._interval, 1) * 1e9))
         rows.sort(key=usage.KEYS[self._order])
-        self.query_one("#head", Static).update(self._head(snapshot, blocks, len(rows)))
+        self._told.update(self._head(snapshot, blocks, len(rows)))
         self._rows = {str(row.id): row for row in rows[:MOST_ROWS]}
-        _fill(self.query_one("#tasks-table", DataTable), {key: _cells(row) for key, row in self._rows.items()})
+        _fill(self._tables["tasks"], {key: _cells(row) for key, row in self._rows.items()})
         _fill(
-            self.query_one("#blocks-table", DataTable),
+            self._tables["blocks"],
             {
                 f"{block['kind']} {block['file']}:{block['line']}": (
                     block["kind"],
@@ -138,7 +144,7 @@ class Top(App[None]):
             },
         )
         _fill(
-            self.query_one("#descriptors-table", DataTable),
+            self._tables["descriptors"],
             {
                 f"{loop['id']} {fd['fd']} {fd['direction']}": (
                     loop["name"], str(fd["fd"]), fd["direction"], fd["peer"] or "", fd["local"] or ""
@@ -175,7 +181,7 @@ class Top(App[None]):
         self._tell_detail()
 
     def _tell_detail(self) -> None:
-        table: DataTable[Any] = self.query_one("#tasks-table", DataTable)
+        table = self._tables["tasks"]
         if not table.row_count:
             return
         key = table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value
@@ -189,7 +195,7 @@ class Top(App[None]):
             lines.append(f"  {frame['kind']} {frame['name']}()  {short(frame['file'])}:{frame['line'] or '?'}")
         if row.waits_for:
             lines.append(f"  waits for {row.waits_for}")
-        self.query_one("#detail", Static).update(Text("\n".join(lines)))
+        self._detail.update(Text("\n".join(lines)))
 
 
 def _cells(row: usage.Row) -> tuple[str | Text, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import threading
 import time
@@ -12,6 +13,7 @@ import pytest
 import yieldloop
 from tests.programs import in_directory, running
 from yieldloop.watch import outside
+from yieldloop.watch import watcher as module
 from yieldloop.watch.watcher import LONGEST_WAIT, watcher
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
@@ -70,6 +72,14 @@ def fork_in_a_loop(before: Any = bool) -> float:
     return float(yieldloop.run(main()))
 
 
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs the tests (pytest-xdist) may have threads of its own: they do not count."""
+    there = module._count_threads() - 1
+    monkeypatch.setattr(module, "_count_threads", lambda: _thread._count() - there)
+
+
+@pytest.mark.usefixtures("alone")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_fork_does_not_wait_for_an_answer_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     answering, go_on = threading.Event(), threading.Event()
@@ -109,6 +119,8 @@ def test_where_there_are_other_threads_the_watching_one_stays() -> None:
     assert watcher._thread is threads[0]
 
 
+@pytest.mark.usefixtures("alone")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_new_thread_goes_on_after_the_fork() -> None:
     threads: list[Any] = []
     fork_in_a_loop(lambda: threads.append(watcher._thread))

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import yieldloop
-from yieldloop.watch import snapshot, tree
+from yieldloop.watch import ends, snapshot, tree
 
 compiled_only = pytest.mark.skipif(not yieldloop.compiled(), reason="what the threads do is the same in the compiled leg")
 
@@ -143,3 +143,24 @@ def test_the_collector_goes_on_as_it_was(our_loop: Any) -> None:
 )  # fmt: skip
 def test_durations(ns: int | None, text: str) -> None:
     assert tree.duration(ns) == text
+
+
+def test_what_a_thousand_tasks_wait_for_is_found_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(ends, "callbacks_of", lambda future: asked.append(future) or [])  # type: ignore[func-returns-value]
+
+    async def main() -> None:
+        future = asyncio.get_running_loop().create_future()
+
+        async def waits() -> None:
+            await future
+
+        tasks = [asyncio.ensure_future(waits()) for _ in range(1000)]
+        await asyncio.sleep(0)
+        (loop,) = snapshot.take(asyncio.get_running_loop()).loops
+        future.set_result(None)
+        await asyncio.wait(tasks)
+        assert {task.end.waiting for task in loop.tasks if task.end is not None} == {1000}
+        assert len(asked) < 10
+
+    yieldloop.run(main())

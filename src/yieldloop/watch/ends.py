@@ -57,6 +57,7 @@ class Ends:
         self.loop = loop
         self._number = number
         self._shared: dict[Any, End] = {}
+        self._plain: dict[int, tuple[Any, End]] = {}  # by id of a future that several are to be told of: it, and what it is
         self._sources: dict[int, End] | None = None  # by id of a future: the timer or descriptor that will settle it
         self._jobs: Jobs | None = None
 
@@ -148,7 +149,16 @@ class Ends:
         return self._of_plain(future)
 
     def _of_plain(self, future: Any) -> End:
+        known = self._plain.get(id(future))
+        if known is not None:
+            return known[1]
         entries = future._entries() if type(future) is Future else ()
+        end = self._of_future_with(entries, future)
+        if len(entries) > 1:
+            self._plain[id(future)] = (future, end)
+        return end
+
+    def _of_future_with(self, entries: Any, future: Any) -> End:
         alone = len(entries) == 1 and type(entries[0]) is Task  # nothing but the task that waits is to be told
         for callback in () if alone else callbacks_of(future):
             end = self._by_callback(callback, future)

@@ -33,7 +33,7 @@ class End:
     label: str
     holders: list[int] = field(default_factory=list)  # tasks that hold it; of a pool's threads, those that wait for what they do
     threads: list[Any] = field(default_factory=list)  # of a job that waits for a thread: what those are busy with (`jobs.Work`)
-    known_to: list[int] = field(default_factory=list)  # of a future: other tasks that have it in a variable, and may set it
+    known_to: list[int] = field(default_factory=list)  # tasks that have it in a variable: they may set the future, or hold the lock
     waiters: list[int] = field(default_factory=list)  # the first of those that wait for the same thing, this task included
     waiting: int = 0  # how many wait for it, this task included
     tasks: list[int] = field(default_factory=list)  # the tasks that it waits for

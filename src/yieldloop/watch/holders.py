@@ -5,7 +5,8 @@ the coroutine's stack, to be called at the end. So whoever is inside says so, fo
 nobody has to write down a holder when a lock is taken. What may not: anything but reading. A coroutine that runs at this
 moment cannot be read so.
 
-``await lock.acquire()`` leaves no such trace: for that, our `Lock` notes the number of its holder.
+``await lock.acquire()`` leaves no such trace: for that, our `Lock` notes the number of its holder. Of the standard library's locks
+it can only be said who knows one and acquires so (`acquires`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _CONDITIONS = (_locks.Condition, locks.Condition)
 _HOLDABLE = (_locks.Lock, locks.Lock, _locks.Semaphore, locks.Semaphore, *_CONDITIONS)
 _TIMEOUTS = (_timeouts.Timeout, timeouts.Timeout)
 _SEEN = (*_HOLDABLE, *_TIMEOUTS, contextlib.AsyncExitStack)
+_HEAP_TYPE = 1 << 9  # a type's flag: it was made at run time
 _Method, _Function = types.MethodType, types.FunctionType
 _seen: dict[type, bool] = {}
 
@@ -83,6 +85,23 @@ def known_by(generator: Any) -> list[Any]:
             except ValueError:  # not set yet
                 continue
         found.append(part)
+    return found
+
+
+def acquires(generator: Any) -> bool:
+    """True if the code of a suspended coroutine or generator speaks of ``acquire``."""
+    code = getattr(generator, "cr_code", None) or getattr(generator, "gi_code", None) or getattr(generator, "ag_code", None)
+    return code is not None and "acquire" in code.co_names
+
+
+def attributes_of(parts: list[Any]) -> list[Any]:
+    """What the objects among *parts* have as attributes, of classes that are not the interpreter's own."""
+    found = []
+    for part in parts:
+        kind = type(part)
+        if type(kind) is type and kind.__flags__ & _HEAP_TYPE and not issubclass(kind, (list, dict, set, frozenset, tuple)):
+            for value in gc.get_referents(part):
+                found += list(value.values()) if type(value) is dict else [value]
     return found
 
 

@@ -35,7 +35,7 @@ from yieldloop.watch.chains import Frame, is_new, stack_of, walk
 from yieldloop.watch.ends import MOST_NAMED, Ends
 from yieldloop.watch.facts import End, armed_sides, function_name, is_task_type, of_transport, place_of
 from yieldloop.watch.graph import cycles_of
-from yieldloop.watch.holders import HELD, Holders, known_by
+from yieldloop.watch.holders import HELD, Holders, acquires, attributes_of, known_by
 from yieldloop.watch.jobs import Work
 
 __all__ = ("Doing", "End", "Fd", "Frame", "LoopView", "Site", "Snapshot", "TaskView", "take")
@@ -433,17 +433,28 @@ class _Look:
         return sorted({work.task for work in threads if work.task is not None})
 
     def _tell_who_knows(self, tasks: list[Any]) -> None:
-        """Whoever has a future in a variable may be the one that will set it; said of few futures and tasks only."""
-        futures = {id(end.thing): end for end in self._ends_seen if end.kind == "future"}
-        if not 0 < len(futures) <= FEW_FUTURES or len(tasks) > FEW_TASKS:
+        """Whoever has a future in a variable may be the one that will set it; and whoever knows a lock that nobody is known to
+        hold, and calls ``acquire``, may hold it. Said of few things and tasks only.
+        """
+        things = [end for end in self._ends_seen if end.thing is not None]
+        wanted = {id(end.thing): end for end in things if end.kind == "future"}
+        locks = {id(end.thing): end for end in things if end.kind in ("lock", "semaphore") and not end.holders}
+        wanted |= locks
+        if not 0 < len(wanted) <= FEW_FUTURES or len(tasks) > FEW_TASKS:
             return
+        wait = {id(end.thing): set(self._lines[id(end.thing)]) for end in wanted.values()}
         for task in tasks:
-            passed = walk(task.get_coro())[1] if task is not self._current else ()
-            for part in (part for generator in passed for part in known_by(generator)):
-                end = futures.get(id(part))
-                number = number_of(task)
-                if end is not None and task._fut_waiter is not part and number not in end.known_to:
-                    end.known_to.append(number)
+            number = number_of(task)
+            for generator in walk(task.get_coro())[1] if task is not self._current else ():
+                known = known_by(generator)
+                if locks and acquires(generator):
+                    known += attributes_of(known)
+                else:
+                    known = [part for part in known if id(part) not in locks]
+                for part in known:
+                    end = wanted.get(id(part))
+                    if end is not None and number not in end.known_to and number not in wait[id(part)]:
+                        end.known_to.append(number)
 
     def _innermost(self) -> types.FrameType | None:
         return None if self._thread_id is None else sys._current_frames().get(self._thread_id)

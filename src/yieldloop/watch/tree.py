@@ -189,7 +189,7 @@ class _Tree:
         if end.holders:
             text += f", held by {self._names(end.holders)}"
         if end.known_to:
-            text += f", known to {self._names(end.known_to)}"
+            text += f", {'known to' if end.kind == 'future' else 'perhaps held by'} {self._names(end.known_to)}"
         if end.waiting > 1:
             text += f", {end.waiting:,} tasks wait for it"
         if end.until_ns is not None:

@@ -29,7 +29,7 @@ from yieldloop.engine.handles import TimerHandle
 from yieldloop.loop import base, net, server
 from yieldloop.transports import process
 from yieldloop.watch.chains import is_future_type
-from yieldloop.watch.facts import End, address, ns_of, of_socket, place_of
+from yieldloop.watch.facts import End, address, callbacks_of, ns_of, of_socket, place_of
 
 if TYPE_CHECKING:
     from yieldloop.watch.ends import Ends
@@ -128,6 +128,28 @@ def _completed_role(ends: Ends, generator: Any) -> End:
     return End("gather", f"as_completed, {len(left)} left", tasks=ends.numbers(left))
 
 
+def _inner_code(function: Any, name: str) -> Any:
+    """The code of the function *name* inside *function*; None if it has none."""
+    consts = getattr(function, "__code__", _inner_code.__code__).co_consts
+    return next((each for each in consts if isinstance(each, types.CodeType) and each.co_name == name), None)
+
+
+_WAIT_FOR_ONE, _ON_COMPLETION = (_inner_code(_tasks.as_completed, name) for name in ("_wait_for_one", "_on_completion"))
+
+
+def _old_completed_role(ends: Ends, generator: Any) -> End:
+    """The standard library's, up to Python 3.12: the tasks that are left know its queue, by their done-callbacks."""
+    cells = [cell.cell_contents for cell in gc.get_referents(generator) if type(cell) is types.CellType]
+    left = []
+    for task in list(getattr(ends.loop, "_tasks", None) or asyncio.all_tasks(ends.loop)):
+        for callback in callbacks_of(task):
+            if getattr(callback, "__code__", None) is _ON_COMPLETION:
+                known = dict(zip(callback.__code__.co_freevars, callback.__closure__, strict=True))
+                if any(known["done"].cell_contents is cell for cell in cells):
+                    left.append(task)
+    return End("gather", f"as_completed, {len(left)} left", tasks=ends.numbers(left))
+
+
 def _inner_future(ends: Ends, generator: Any) -> End:
     names = locals_of(generator)
     inner = names.get("fut")
@@ -211,6 +233,8 @@ _known(ROLES, _inner_future, (_tasks, "wait_for"), (_tasks, "_cancel_and_wait"),
 _known(ROLES, _group_role, (_taskgroups, "TaskGroup.__aexit__"), (_taskgroups, "TaskGroup._aexit"))
 _known(ROLES, _group_role, (taskgroups, "TaskGroup._wait_for_all"))
 _known(WIDER, _completed_role, (waiting, "_AsCompletedIterator._wait_for_one"), (_tasks, "_AsCompletedIterator._wait_for_one"))
+if _WAIT_FOR_ONE is not None:
+    WIDER[id(_WAIT_FOR_ONE)] = _old_completed_role
 _known(ROLES, _reader_role, (_streams, "StreamReader._wait_for_data"), (_reader, "StreamReader._wait_for_data"))
 _known(ROLES, _drain_role, (_streams, "FlowControlMixin._drain_helper"), (streams, "FlowControlMixin._drain_helper"))
 _known(ROLES, _closed_role, (_streams, "StreamWriter.wait_closed"), (streams, "StreamWriter.wait_closed"))

@@ -46,6 +46,7 @@ cdef class Contexts:
     cdef readonly bint lends
     cdef object _kept          # the latest snapshot, or None
     cdef object _lent          # the context that is lent, or will be again, or None
+    cdef PyObject *_user       # borrowed: who entered it last
     cdef readonly bint inside  # _lent is entered
 
     cdef inline object snapshot(self):
@@ -55,24 +56,29 @@ cdef class Contexts:
             self._kept = PyContext_CopyCurrent()
         return self._kept
 
-    cdef inline object enter(self, object snapshot):
+    cdef inline int enter(self, object snapshot, object user) except -1:
         if self._lent is None or not yl_same(self._lent, snapshot):
             self.leave()
             self._lent = PyContext_Copy(snapshot)
         if not self.inside:
             PyContext_Enter(self._lent)
             self.inside = True
-        return self._lent
+        self._user = <PyObject *>user
+        return 0
 
-    cdef inline bint stay(self, object snapshot) except -1:
-        if yl_untouched(<PyObject *>self._lent, snapshot, 3):  # we, whoever was lent it, and the thread, which is inside
-            return True
-        self.drop()
-        return False
+    cdef inline bint is_unchanged(self, object snapshot) noexcept:
+        if not yl_untouched(<PyObject *>self._lent, snapshot, 2):  # known to us, and to the thread, which is inside
+            return False
+        self._user = NULL
+        return True
+
+    cdef inline object lent_to(self, object user):
+        return self._lent if self.inside and self._user == <PyObject *>user else None
 
     cdef inline int leave(self) except -1:
         if self.inside:
             self.inside = False
+            self._user = NULL
             PyContext_Exit(self._lent)
         return 0
 

@@ -35,21 +35,25 @@ class Contexts:
         """A copy of the current context; if `lends`, one that others share, so that it must not be entered itself."""
         return contextvars.copy_context()
 
-    def enter(self, snapshot: Any) -> Any:
-        """Be inside of a context with the values of *snapshot*, which is returned. One who is inside already is not nested."""
+    def enter(self, snapshot: Any, user: Any) -> None:
+        """Be inside of a context with the values of *snapshot*, for *user*. One who is inside already is not nested."""
         raise NotImplementedError
 
-    def stay(self, snapshot: Any) -> bool:
-        """Whoever was lent a context for *snapshot* is done: True, still inside, if it is as it was and known to him and us
-        alone; else it was left and is his.
+    def is_unchanged(self, snapshot: Any) -> bool:
+        """Whoever was lent a context for *snapshot* is done: True if it is as it was and known to nobody, so that the next one can
+        have it.
         """
         raise NotImplementedError
+
+    def lent_to(self, user: Any) -> Any:
+        """The context that *user* is in, or None."""
+        return None
 
     def leave(self) -> None:
         """Be outside again."""
 
     def drop(self) -> None:
-        """The same, and the lent context is for whoever has it."""
+        """The same, and the lent context is for whoever has taken it."""
 
     def unchanged(self, context: Any, snapshot: Any) -> bool:
         """True if *context*, a copy of *snapshot* that its owner alone has, is as it was."""

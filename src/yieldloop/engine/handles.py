@@ -78,7 +78,8 @@ class Handle(DueTimer):
     def get_context(self) -> Any:
         """The `contextvars.Context` that the callback is called in."""
         if self._lender is not None:  # from now on its own, since somebody else knows it
-            self._ctx = self._ctx.copy()
+            lent = self._lender.lent_to(self)
+            self._ctx = self._ctx.copy() if lent is None else lent
             self._lender = None
         return self._ctx
 
@@ -93,13 +94,11 @@ class Handle(DueTimer):
         elif lender is None:
             _inline.call_in_context(self._ctx, self._callback, self._args)
         else:
-            snapshot = self._ctx
-            self._ctx = lender.enter(snapshot)
-            self._lender = None
+            lender.enter(self._ctx, self)
             _inline.call(self._callback, self._args)  # if it raises, its report is made in this context too
-            if lender.stay(snapshot):
-                self._ctx = snapshot
-                self._lender = lender
+            if not lender.is_unchanged(self._ctx):
+                self.get_context()
+                lender.drop()
         del self  # a traceback that outlives the callback holds this frame: not what the callback held as well
 
     def _run(self) -> None:
@@ -172,13 +171,11 @@ class ThreadsafeHandle(Handle):
             elif lender is None:
                 _inline.call_in_context(self._ctx, callback, args)
             else:
-                snapshot = self._ctx
-                self._ctx = lender.enter(snapshot)
-                self._lender = None
+                lender.enter(self._ctx, self)
                 _inline.call(callback, args)
-                if lender.stay(snapshot):
-                    self._ctx = snapshot
-                    self._lender = lender
+                if not lender.is_unchanged(self._ctx):
+                    self.get_context()
+                    lender.drop()
         finally:
             self._running = False
             if self._waiting is not None:

@@ -48,7 +48,8 @@ cdef class LoopCore(Core):
     cdef long long _now_ns(self) except? -2
     @cython.locals(timeout=cython.longlong, first=cython.longlong, count=Py_ssize_t, now=cython.longlong, timers=TimerHeap, timer=TimerHandle, poller=Poller)
     cdef int _iterate(self) except -1
-    @cython.locals(entry=Entry, ready=ReadyQueue)
+    cdef int _keep_context(self, Entry entry) except -1
+    @cython.locals(entry=Entry, ready=ReadyQueue, is_task=bint, is_handle=bint)
     cdef int _run_ready(self, Py_ssize_t count) except -1
     @cython.locals(entry=Entry, ready=ReadyQueue)
     cdef int _run_ready_watched(self, Py_ssize_t count) except -1

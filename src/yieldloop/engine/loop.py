@@ -403,30 +403,32 @@ class LoopCore(Core):
                     while count > 0:
                         count -= 1
                         entry = ready.pop()
-                        if type(entry) is not Task:
+                        is_task = type(entry) is Task
+                        is_handle = not is_task and _runs_in_context(entry)
+                        if not is_task:
                             if self._entered:
                                 self._leave()
-                            if self._contexts.inside and not _runs_in_context(entry):
+                            if self._contexts.inside and not is_handle:
                                 self._contexts.leave()
                         self._running_entry = _inline.borrowed(entry)
                         entry.run()
                         if self._after_due:
                             self._contexts.leave()
                             self._run_after()
-                            if self._recorder is not None and type(entry) is Task:
+                            if self._recorder is not None and is_task:
                                 self._tick = self._recorder.note(_record.MARK, 0, 0)
                         self._running_entry = _inline.nobody()  # before the entry is let go
-                        if type(entry) is Task:
+                        if is_task:
                             continue
                         if self._recorder is not None:
                             self._note_end(entry)
-                        if _runs_in_context(entry):
+                        if is_handle:
                             if not _inline.sole_owner(entry):
                                 _inline.show(entry)
                             elif type(entry) is not TimerHandle:
                                 self._recycle(entry)
                 except BaseException as exc:
-                    self._contexts.drop()  # it is the entry's, whose error is told in it
+                    self._keep_context(entry)
                     if isinstance(exc, (SystemExit, KeyboardInterrupt)):
                         raise
                     _inline.show(entry)
@@ -463,7 +465,7 @@ class LoopCore(Core):
                 entry.run()
                 self._contexts.leave()
             except BaseException as exc:
-                self._contexts.drop()
+                self._keep_context(entry)
                 if isinstance(exc, (SystemExit, KeyboardInterrupt)):
                     raise
                 failed = True
@@ -482,6 +484,13 @@ class LoopCore(Core):
                     self.emit("callback_done", entry)
             if self._debug and time.monotonic() - began >= self.slow_callback_duration:
                 logger.warning("Executing %s took %.3f seconds", _describe(entry), time.monotonic() - began)
+
+    def _keep_context(self, entry: Any) -> None:
+        """*entry* has failed: the context that it was lent is its own, and its error is told in it."""
+        if self._contexts.inside:
+            if isinstance(entry, (Task, Handle)):
+                entry.get_context()
+            self._contexts.drop()
 
     def _note_end(self, entry: Any) -> None:
         """Record that *entry* is over. A task's step has said so already, unless it ended by an error."""

@@ -195,7 +195,8 @@ class Task(Future):
     def get_context(self) -> Any:
         """The `contextvars.Context` that the coroutine runs in."""
         if self._lender is not None:  # from now on its own, since somebody else knows it
-            self._ctx = self._ctx.copy()
+            lent = self._lender.lent_to(self)
+            self._ctx = self._ctx.copy() if lent is None else lent
             self._lender = None
         return self._ctx
 
@@ -372,13 +373,11 @@ class Task(Future):
         if lender is None:
             run_in_context(self._ctx, self)
         else:
-            snapshot = self._ctx
-            self._ctx = lender.enter(snapshot)
-            self._lender = None
+            lender.enter(self._ctx, self)
             self.step()  # if that raises, the context stays the task's own
-            if lender.stay(snapshot):
-                self._ctx = snapshot
-                self._lender = lender
+            if not lender.is_unchanged(self._ctx):
+                self.get_context()
+                lender.drop()
         del self
 
     def _step_nested(self) -> None:

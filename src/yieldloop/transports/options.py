@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 import sys
+from asyncio import trsock
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,26 @@ def name_of(ask: Callable[[], Any]) -> Any:
         return ask()
     except OSError:
         return None
+
+
+def answer(sock: Any, name: Any, known: Any) -> Any:
+    """*known* (a dictionary or None) with the answer to *name*, if that is asked of a socket by `get_extra_info`."""
+    if name == "socket":
+        known = {} if known is None else known
+        known["socket"] = trsock.TransportSocket(sock)
+    elif name == "sockname" or name == "peername":
+        known = names(sock, known)
+    return known
+
+
+def names(sock: Any, known: Any) -> Any:
+    """*known* (a dictionary or None) with the two addresses of *sock*, as far as nobody has asked for them yet."""
+    known = {} if known is None else known
+    if "sockname" not in known:
+        known["sockname"] = name_of(sock.getsockname)
+    if "peername" not in known:
+        known["peername"] = name_of(sock.getpeername)
+    return known
 
 
 # Linux, of a socket's memory: nine 32-bit counts, the last of them datagrams dropped (sock_diag(7): SK_MEMINFO_DROPS). Asked when

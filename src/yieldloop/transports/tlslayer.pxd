@@ -1,37 +1,32 @@
 cimport cython
 
-from yieldloop.engine._leaf cimport copy_context
-from yieldloop.engine.core cimport Core
 from yieldloop.transports._sockio cimport tell, tell_of
-from yieldloop.transports.tcp cimport Above, TcpTransport
+from yieldloop.transports.base cimport Above
+from yieldloop.transports.tcp cimport TcpTransport
 from yieldloop.wire.flow cimport Flow
 from yieldloop.wire.tls cimport TlsMachine
 from yieldloop.wire.writequeue cimport WriteQueue
 
-cdef Py_ssize_t HOLD, CHUNK, LOST_WRITES, PIECES
+cdef Py_ssize_t HOLD, CHUNK, PIECES
 cdef str WAITING, HANDSHAKE, OPEN, FLUSHING, CLOSING, CLOSED
 cdef str SHAKEN, DATA, EOF, DONE, ERROR, WANT
 cdef object _Protocol, _BufferedProtocol
-cdef str _FATAL
+cdef str _FATAL, _LATE
 
 
 cdef class TlsLayer(Above):
     cdef bint _asked
     cdef bint _buffered
-    cdef object _context
     cdef bint _eof_told
     cdef public object _face
     cdef object _handshake_timeout
-    cdef Flow _flow
     cdef Py_ssize_t _hold
     cdef bint _holding
-    cdef readonly Core _loop
     cdef readonly object _lower
     cdef bint _lower_paused
     cdef TlsMachine _machine
     cdef bint _made
     cdef readonly bint _paused
-    cdef readonly object _protocol
     cdef WriteQueue _queue
     cdef double _shaking_since
     cdef object _shutdown_timeout
@@ -40,8 +35,6 @@ cdef class TlsLayer(Above):
     cdef TcpTransport _tcp
     cdef object _timer
     cdef object _waiter
-    cdef Py_ssize_t _writes_lost
-    cdef object __weakref__
 
     cpdef object _take_protocol(self, object protocol)
     cpdef object take(self, object data)
@@ -49,7 +42,6 @@ cdef class TlsLayer(Above):
     @cython.locals(machine=TlsMachine, event=str)
     cdef object _hand_out(self)
     cdef object _release(self)
-    cdef bint _tell(self, str method, object what) except -1
     @cython.locals(count=Py_ssize_t)
     cdef bint _read_into_protocol(self) except -1
     @cython.locals(count=Py_ssize_t)
@@ -66,13 +58,11 @@ cdef class TlsLayer(Above):
     cdef object _flush(self)
     @cython.locals(data=bytes)
     cdef object _send(self)
-    cdef object _count_lost_write(self)
     cpdef object set_marks(self, object high, object low)
     cpdef tuple marks(self)
     cpdef Py_ssize_t waiting(self) except -1
     cpdef bint protocol_paused(self) except -1
-    cdef object _check_flow(self)
-    cdef object _tell_flow(self, str method)
+    cdef object _look_at_flow(self)
     cpdef object close(self)
     cdef object _finish_writing(self)
     cdef object _close_lower(self)
@@ -82,7 +72,8 @@ cdef class TlsLayer(Above):
     cdef object _end(self)
     cdef object _stop_timer(self)
     cdef object _fatal(self, object exc, str message)
-    cdef object _report(self, str message, object exc)
+    cdef object _protocol_failed(self, str method, object exc)
+    cdef object _shown(self)
     cdef object _wake(self, object exc)
 
 

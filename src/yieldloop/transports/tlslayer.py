@@ -1,7 +1,8 @@
 """TLS between two transports' worth of asyncio: the protocol of the transport below, the brain of the transport above.
 
-What lives here: `TlsLayer`: when bytes are decrypted, encrypted, held back; time-outs; who is told what, and exactly once. What may
-not: TLS itself (``wire/tls.py``), the face that programs see (``tls.py``), how a connection comes about (``loop/net.py``).
+What lives here: `TlsLayer`: when bytes are decrypted, encrypted, held back; time-outs. What may not: what every teller of a
+protocol does (``base.py``), TLS itself (``wire/tls.py``), the face that programs see (``tls.py``), how a connection comes about
+(``loop/net.py``).
 
     program's protocol  ↔  TlsTransport  ↔  TlsLayer  ↔  any transport (TCP, Unix, TLS again, a foreign one)
 
@@ -23,9 +24,6 @@ once. Not more than CHUNK bytes are encrypted at a time, since OpenSSL keeps the
 
 **Two queues.** When the transport below is full it says so, and plaintext waits here until it is not; only what waits here
 counts against the water marks, as in the standard library.
-
-Rule for the editor: the program's code may do anything inside a callback, closing and writing included: after each call of it,
-look at the state again.
 """
 
 from __future__ import annotations
@@ -34,11 +32,11 @@ import asyncio
 import ssl
 from typing import Any
 
-from yieldloop.engine._leaf import copy_context
 from yieldloop.engine.core import logger
 from yieldloop.transports._sockio import tell, tell_of
-from yieldloop.transports.tcp import Above, TcpTransport
-from yieldloop.wire.flow import PAUSE, Flow
+from yieldloop.transports.base import Above
+from yieldloop.transports.tcp import TcpTransport
+from yieldloop.wire.flow import PAUSED, Flow
 from yieldloop.wire.tls import TlsMachine
 from yieldloop.wire.writequeue import WriteQueue
 
@@ -48,7 +46,6 @@ HIGH = 512 * 1024  # bytes of plaintext queued above which the protocol is asked
 HOLD = 64 * 1024  # bytes: more are not held back during a step or callback
 CHUNK = 64 * 1024  # bytes encrypted at once
 PIECES = 64  # that are joined to be encrypted together
-LOST_WRITES = 5  # writes after the end that pass in silence, as in the standard library
 
 WAITING = "waiting"
 HANDSHAKE = "handshake"
@@ -68,6 +65,7 @@ WANT = "want"
 _Protocol = asyncio.Protocol
 _BufferedProtocol = asyncio.BufferedProtocol
 _FATAL = "Fatal error on SSL protocol"
+_LATE = "SSL connection is closed"
 
 
 class TlsLayer(Above):
@@ -79,23 +77,18 @@ class TlsLayer(Above):
     """
 
     __slots__ = (
-        "__weakref__",
         "_asked",  # our `after` will be called when the present entry is over
         "_buffered",  # the program's protocol is a BufferedProtocol
-        "_context",  # what the protocol's callbacks start from
         "_eof_told",  # eof_received() was called
         "_face",  # the TlsTransport; it sets this itself
-        "_flow",  # the water marks, and whether the protocol was told to pause
         "_handshake_timeout",
         "_hold",  # bytes: HOLD, or the high water mark if that is less
         "_holding",  # the machine's events are being handed out: writes are held until that is over
-        "_loop",
         "_lower",  # the transport below, or None before and after
         "_lower_paused",  # it said pause_writing() last
         "_machine",
         "_made",  # connection_made() was called, connection_lost() was not
         "_paused",  # by pause_reading()
-        "_protocol",
         "_queue",  # plaintext that waits
         "_shaking_since",  # s, in debug mode
         "_shutdown_timeout",
@@ -104,7 +97,6 @@ class TlsLayer(Above):
         "_tcp",  # `_lower` if it is a TcpTransport: then it is called without a look-up
         "_timer",  # of the handshake or of the closing
         "_waiter",
-        "_writes_lost",  # writes after the end
     )
 
     def __init__(
@@ -118,8 +110,7 @@ class TlsLayer(Above):
         hostname = None if server_side or not server_hostname else server_hostname
         self._machine = TlsMachine(sslcontext, server_side, hostname)
         self._sslcontext = sslcontext
-        self._loop: Any = loop
-        self._context = copy_context() if context is None else context
+        self._tell_for(loop, context, Flow(HIGH))
         self._waiter: Any = waiter
         self._made = made
         self._state = WAITING
@@ -128,14 +119,12 @@ class TlsLayer(Above):
         self._tcp: Any = None
         self._timer: Any = None
         self._queue = WriteQueue()
-        self._flow = Flow(HIGH)
         self._hold = HOLD
         self._asked = False
         self._holding = False
         self._paused = False
         self._lower_paused = False
         self._eof_told = False
-        self._writes_lost = 0
         self._shaking_since = 0.0
         self._take_protocol(protocol)
 
@@ -144,7 +133,7 @@ class TlsLayer(Above):
         return _Protocol
 
     def _take_protocol(self, protocol: Any) -> None:
-        self._protocol: Any = protocol
+        self._protocol = protocol
         self._buffered = isinstance(protocol, _BufferedProtocol)
 
     # --- what the transport below says ---------------------------------------------------------------------------------
@@ -211,7 +200,7 @@ class TlsLayer(Above):
         if self._holding:
             return  # what waits goes out when that is over
         self._flush()
-        self._check_flow()
+        self._look_at_flow()
         if self._state is FLUSHING:
             self._finish_writing()
 
@@ -253,29 +242,16 @@ class TlsLayer(Above):
     def _release(self) -> None:
         if self._queue.size:
             self._flush()
-            self._check_flow()
+            self._look_at_flow()
         if self._machine.pending() and self._state is not CLOSED:
             self._send()
         if self._state is FLUSHING:
             self._finish_writing()
 
-    def _tell(self, method: str, what: Any) -> bool:
-        """Call the protocol; a failure of it ends the connection. True if there was none."""
-        try:
-            tell_of(self._context, self._protocol, method, what)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            self._fatal(exc, _FATAL)
-            return False
-        return True
-
     def _read_into_protocol(self) -> bool:
         """Decrypt into the protocol's own buffer. False if there was nothing, or the protocol failed."""
         try:
-            buffer = tell_of(self._context, self._protocol, "get_buffer", -1)
-            if not len(buffer):
-                raise RuntimeError("get_buffer() returned an empty buffer")
+            buffer = self._ask_buffer(-1)
             count = self._machine.read_into(buffer)
         except (SystemExit, KeyboardInterrupt):
             raise
@@ -289,9 +265,7 @@ class TlsLayer(Above):
         view = memoryview(data)
         try:
             while len(view):
-                buffer = memoryview(tell_of(self._context, self._protocol, "get_buffer", len(view)))
-                if not len(buffer):
-                    raise RuntimeError("get_buffer() returned an empty buffer")
+                buffer = memoryview(self._ask_buffer(len(view)))
                 count = min(len(buffer), len(view))
                 buffer[:count] = view[:count]
                 view = view[count:]
@@ -348,7 +322,7 @@ class TlsLayer(Above):
     def write(self, data: Any) -> None:
         """Encrypt and send *data* (checked by the face): now, at the end of the present step or callback, or when it can be."""
         if self._state is not OPEN and self._state is not HANDSHAKE and self._state is not WAITING:
-            self._count_lost_write()
+            self._count_late_write(_LATE)
             return
         self._queue.append(data)
         self._leave_now_or_later()
@@ -356,7 +330,7 @@ class TlsLayer(Above):
     def write_all(self, pieces: list[Any]) -> None:
         """`write` of each, leaving together."""
         if self._state is not OPEN and self._state is not HANDSHAKE and self._state is not WAITING:
-            self._count_lost_write()
+            self._count_late_write(_LATE)
             return
         self._queue.extend(pieces)
         self._leave_now_or_later()
@@ -364,21 +338,21 @@ class TlsLayer(Above):
     def _leave_now_or_later(self) -> None:
         if self._queue.size > self._hold:
             self._flush()
-            self._check_flow()
+            self._look_at_flow()
         elif self._loop._in_entry:
             if not self._asked and not self._holding:
                 self._asked = True
                 self._loop._call_after(self)
         elif not self._holding:
             self._flush()
-            self._check_flow()
+            self._look_at_flow()
 
     def after(self) -> None:
         """The entry in which something was written is over."""
         self._asked = False
         if self._queue.size:
             self._flush()
-            self._check_flow()
+            self._look_at_flow()
 
     def _flush(self) -> None:
         """Encrypt and send what is queued, as far as the transport below takes it."""
@@ -408,11 +382,6 @@ class TlsLayer(Above):
             elif self._lower is not None:
                 self._lower.write(data)
 
-    def _count_lost_write(self) -> None:
-        if self._writes_lost >= LOST_WRITES:
-            logger.warning("SSL connection is closed")
-        self._writes_lost += 1
-
     def set_marks(self, high: int, low: int) -> None:
         """The water marks, in bytes. ValueError unless high >= low >= 0."""
         flow = self._flow
@@ -420,8 +389,8 @@ class TlsLayer(Above):
             self._flush()  # only what does not leave counts
         decision = flow.set_marks(high, low, self._queue.size)
         self._hold = flow.high if flow.high < HOLD else HOLD
-        if decision is not None and self._state is OPEN:
-            self._tell_flow("pause_writing" if decision is PAUSE else "resume_writing")
+        if self._state is OPEN:
+            self._act(decision)
 
     def marks(self) -> tuple[int, int]:
         """(low, high) in bytes."""
@@ -433,24 +402,12 @@ class TlsLayer(Above):
 
     def protocol_paused(self) -> bool:
         """True if the protocol was told to pause writing."""
-        return self._flow.state == "paused"
+        return self._flow.state is PAUSED
 
-    def _check_flow(self) -> None:
+    def _look_at_flow(self) -> None:
         """The queue has grown or shrunk: tell the protocol if that calls for it."""
-        if self._state is CLOSED or not self._made:
-            return
-        if self._flow.grown(self._queue.size):
-            self._tell_flow("pause_writing")
-        elif self._flow.shrunk(self._queue.size):
-            self._tell_flow("resume_writing")
-
-    def _tell_flow(self, method: str) -> None:
-        try:
-            tell(self._context, self._protocol, method)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            self._report(f"protocol.{method}() failed", exc)
+        if self._state is not CLOSED and self._made:
+            self._check_flow(self._queue.size)
 
     # --- reading -------------------------------------------------------------------------------------------------------
 
@@ -564,20 +521,19 @@ class TlsLayer(Above):
             self._send_held()
             self._force_lower(exc)
         if isinstance(exc, OSError):
-            if self._loop is not None and self._loop.get_debug():
-                logger.debug("%r: %s", self, message, exc_info=exc)
+            self._note(message, exc)
         elif not isinstance(exc, asyncio.CancelledError):
             self._report(message, exc)
         self._wake(exc)
 
+    def _protocol_failed(self, method: str, exc: BaseException) -> None:
+        self._fatal(exc, _FATAL)
+
     def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
         self._fatal(exc, message)
 
-    def _report(self, message: str, exc: BaseException) -> None:
-        if self._loop is not None:
-            self._loop.call_exception_handler(
-                {"message": message, "exception": exc, "transport": self._face, "protocol": self._protocol}
-            )
+    def _shown(self) -> Any:
+        return self._face
 
     def _wake(self, exc: Any) -> None:
         waiter = self._waiter

@@ -1,9 +1,7 @@
 """The datagram transport: one non-blocking UDP or Unix datagram socket, between the poller and a protocol.
 
-What lives here: when datagrams are received, sent, held back; close and abort; who is told what, and exactly once; what is counted.
-What may not: how the socket comes about (``loop/datagram.py``), system calls and addresses (``_udpio``).
-
-The transport is itself the entry that the poller pushes when something has arrived; `SendSide` is the one for "there is room".
+What lives here: when datagrams are received, sent, held back; close and abort; what is counted. What may not: what every
+transport does (``base.py``), how the socket comes about (``loop/datagram.py``), system calls and addresses (``_udpio``).
 
 **Batches.** Under load one system call fetches up to BATCH datagrams. To the protocol that is the same as one after the other:
 each `datagram_received` may close, abort or pause, and then the rest of the batch is dropped, as the kernel would drop what it
@@ -16,30 +14,24 @@ socket any more, and an error of the program (an address that is none), end the 
 
 **A queue that cannot be waited for.** When the *receiver* of a Unix datagram has no room, sendto(2) says EAGAIN, and poll(2) says
 that our socket is writable: it is. Asking again at once would be a busy loop until the receiver reads, so a timer asks.
-
-Contexts: as in ``tcp.py``. Rule for the editor: `forget` before every close of the descriptor; after any call of the protocol
-look at the state again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import warnings
-from asyncio import trsock
 from typing import Any
 
-from yieldloop.engine._leaf import Entry, copy_context, monotonic_ns
-from yieldloop.engine.core import logger
-from yieldloop.transports._sockio import tell, tell_of
+from yieldloop.engine._leaf import monotonic_ns
+from yieldloop.transports._sockio import tell_of
 from yieldloop.transports._udpio import Datagrams, tell_two
-from yieldloop.transports.options import name_of, receive_drops
+from yieldloop.transports.base import FdTransport, FdWriter
+from yieldloop.transports.options import answer, name_of, names, receive_drops
+from yieldloop.wire.flow import PAUSED
 
-HIGH = 64 * 1024  # bytes queued above which the protocol is asked to pause; asyncio's default
 HEADER = 8  # bytes that a queued datagram counts beside its data, as in asyncio: empty ones fill a queue as well
 HOLD = 64 * 1024  # bytes: more are not held back during a batch but sent at once
 HOLD_NS = 100_000  # ns after its beginning a batch holds nothing any more
-LOST_SENDS = 5  # datagrams after the end that are dropped in silence, as in the standard library
 FIRST_RETRY = 0.001  # s until a full receiver is tried again; doubled each time
 LAST_RETRY = 0.064  # s; doubled no further
 
@@ -50,24 +42,7 @@ class _Face(asyncio.Transport, asyncio.DatagramTransport):
     """What `isinstance` sees: both classes, as of the standard library's datagram transport."""
 
 
-class SendSide(Entry):
-    """What the poller pushes when the kernel takes datagrams again."""
-
-    __slots__ = ("_transport",)
-
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
-
-    def run(self) -> None:
-        transport = self._transport
-        if transport._writing:
-            transport._flush(True)
-
-    def __repr__(self) -> str:
-        return f"<send side of {self._transport!r}>"
-
-
-class UdpTransport(Entry):
+class UdpTransport(FdWriter):
     """An `asyncio.DatagramTransport` over a datagram socket, which it owns from now on.
 
     *loop* is the running loop, *sock* non-blocking. *address* is where everything goes if the endpoint has one (connected or
@@ -76,29 +51,15 @@ class UdpTransport(Entry):
     """
 
     __slots__ = (
-        "__weakref__",
         "_address",  # the only address that sendto() takes, or None
-        "_closing",  # close() or abort() was called, or an error: nothing is received any more
         "_connected",  # the kernel knows the peer: nothing is sent with an address
-        "_context",
         "_discarded",  # datagrams given to us that nobody tried to send: after the end, or dropped by it
-        "_extra",
-        "_fd",
-        "_first",  # index in _queue of the first datagram not sent; even
-        "_high",  # bytes; above: the protocol is paused
+        "_first",  # index in _outbox of the first datagram not sent; even
         "_holding",  # a batch is being delivered: sends are held until it is over
         "_inbox",  # a batch that pause_reading() interrupted, or None
-        "_loop",
-        "_lost",  # 0 until connection_lost is scheduled; then 1 + the sends since
-        "_low",  # bytes; at or below: it is resumed
         "_mail",
-        "_open",  # the socket is ours and not closed
+        "_outbox",  # data, address, data, address, …: what is to be sent, oldest first
         "_overflow",  # the kernel's last word on what it dropped, or None: then ask it
-        "_paused",  # by pause_reading()
-        "_poller",
-        "_protocol",
-        "_protocol_paused",  # pause_writing() was called last, not resume_writing()
-        "_queue",  # data, address, data, address, …: what is to be sent, oldest first
         "_queued",  # bytes from _first on, HEADER for each included
         "_read",  # index in _inbox of what comes next; even
         "_received",  # datagrams that the protocol was told of
@@ -106,34 +67,17 @@ class UdpTransport(Entry):
         "_retry",  # the timer for a receiver without room, or None
         "_retry_delay",  # s; 0: the last attempt had success
         "_sent",  # datagrams that the kernel took
-        "_sock",
         "_waiters",  # futures of drain(), or None
-        "_writing",  # the send side is armed
     )
 
     def __init__(self, loop: Any, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None) -> None:
-        self._open = False
-        self._loop: Any = loop
-        self._poller = loop._poller
-        self._context = copy_context()
-        self._extra: Any = extra
-        self._sock = sock
-        self._fd = int(sock.fileno())  # of a look-alike too a number, at both speeds
-        self._mail = Datagrams(sock, self._fd)
         self._address = address or None
-        self._closing = False
-        self._paused = False
         self._holding = False
-        self._writing = False
-        self._protocol_paused = False
-        self._lost = 0
         self._inbox: Any = None
         self._read = 0
-        self._queue: Any = []
+        self._outbox: Any = []
         self._first = 0
         self._queued = 0
-        self._high = HIGH
-        self._low = HIGH // 4
         self._retry: Any = None
         self._retry_delay = 0.0
         self._waiters: Any = None
@@ -143,35 +87,14 @@ class UdpTransport(Entry):
         self._discarded = 0
         self._overflow: Any = None
         peer = name_of(sock.getpeername)
-        self._keep("peername", peer)
         self._connected = bool(peer)
-        self._protocol = protocol
-        self._open = True
-        loop._transports[self._fd] = self
-        loop.call_soon(self._start, waiter, context=self._context)
+        self._set_up(loop, sock, protocol, None, {**(extra or {}), "peername": peer})
+        self._mail = Datagrams(sock, self._fd)
+        self._enter(waiter)
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:  # isinstance(transport, asyncio.DatagramTransport) holds
         return _Face
-
-    def _start(self, waiter: Any) -> None:
-        """The endpoint is there: tell the protocol, then begin to receive, then tell whoever waits."""
-        try:
-            tell_of(self._context, self._protocol, "connection_made", self)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            self._report("Exception in callback connection_made: the protocol did not take its transport", exc)
-        if self._open and not self._closing and not self._paused:
-            self._arm()
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-    def _arm(self) -> None:
-        try:
-            self._poller.rearm_reader(self._fd, self)
-        except (OSError, ValueError) as exc:
-            self._fatal(exc, "Fatal error: the poller does not take the socket")
 
     # --- receiving -----------------------------------------------------------------------------------------------------
 
@@ -238,29 +161,10 @@ class UdpTransport(Entry):
         if self._inbox is not None:
             self._receive()
 
-    def is_reading(self) -> bool:
-        """False after `pause_reading`, and once the transport is closing."""
-        return not self._closing and not self._paused
-
-    def pause_reading(self) -> None:
-        """Tell the protocol of nothing that arrives, until `resume_reading`; the kernel drops what it has no room for."""
-        if self._closing or self._paused:
-            return
-        self._paused = True
-        self._poller.rest_reader(self._fd)
-        if self._loop.get_debug():
-            logger.debug("%r pauses reading", self)
-
-    def resume_reading(self) -> None:
-        """Undo `pause_reading`. No effect if not paused, or closing."""
-        if self._closing or not self._paused:
-            return
-        self._paused = False
-        self._arm()
+    def _read_on(self) -> None:
+        self._arm(self, False)
         if not self._holding:
             self._deliver_later()
-        if self._loop.get_debug():
-            logger.debug("%r resumes reading", self)
 
     # --- sending -------------------------------------------------------------------------------------------------------
 
@@ -279,13 +183,13 @@ class UdpTransport(Entry):
         if self._connected:
             addr = None
         if self._lost and (addr is None or not self._open):
-            self._count_lost_send()
+            self._discard()
         elif self._lost or (self._queued == 0 and not self._holding):
             self._send_now(data, addr)
         else:
             self._push(data, addr)
             if not self._holding:
-                self._maybe_pause()
+                self._check_flow(self._queued)
             elif self._queued > HOLD:
                 self._flush_held()
 
@@ -301,18 +205,19 @@ class UdpTransport(Entry):
             self._sent += 1
             return
         if self._lost:  # between close() and the end a datagram with an address of its own still leaves, but is not waited for
-            self._count_lost_send()
+            self._discard()
             return
         self._push(data, address)
         self._arm_writing()
-        self._maybe_pause()
+        if not self._lost:
+            self._check_flow(self._queued)
 
     def _push(self, data: Any, address: Any) -> None:
         """Queue a datagram. What its owner may change is copied."""
         if type(data) is not bytes:
             data = bytes(data)
-        self._queue.append(data)
-        self._queue.append(address)
+        self._outbox.append(data)
+        self._outbox.append(address)
         self._queued += len(data) + HEADER
 
     def _release(self) -> None:
@@ -322,12 +227,14 @@ class UdpTransport(Entry):
 
     def _flush_held(self) -> None:
         if self._queued and not self._writing and self._retry is None:
-            self._flush(False)
-            self._maybe_pause()
+            self._send_queued(False)
 
-    def _flush(self, polled: bool) -> None:
+    def _room(self) -> None:
+        self._send_queued(True)
+
+    def _send_queued(self, polled: bool) -> None:
         """Send what is queued now, as far as the kernel takes it. *polled*: because the poller said that it would."""
-        queue = self._queue
+        queue = self._outbox
         end = len(queue)  # what an error_received sends in turn waits for its own turn
         sent_any = False
         while self._first < end and self._first < len(queue) and not self._lost:  # a nested call may have emptied it
@@ -354,21 +261,22 @@ class UdpTransport(Entry):
     def _after_flush(self) -> None:
         """Something may have left: tell whoever waits for that."""
         if self._queued == 0:
-            self._queue.clear()
+            self._outbox.clear()
             self._first = 0
             self._rest_writing()
         else:
-            if self._first > 512 and 2 * self._first > len(self._queue):
-                del self._queue[: self._first]
+            if self._first > 512 and 2 * self._first > len(self._outbox):
+                del self._outbox[: self._first]
                 self._first = 0
             if self._retry is None:
                 self._arm_writing()
-        self._maybe_resume()  # which may queue again
+        if not self._lost:
+            self._check_flow(self._queued)  # which may queue again
         if self._queued == 0 and self._closing and not self._lost:
             self._schedule_lost(None)
 
     def _drop_sent(self, count: int) -> None:
-        queue = self._queue
+        queue = self._outbox
         first = self._first
         for _ in range(count):
             self._queued -= len(queue[first]) + HEADER
@@ -388,55 +296,23 @@ class UdpTransport(Entry):
     def _try_again(self) -> None:
         self._retry = None
         if not self._lost and self._queued:
-            self._flush(True)
-
-    def _arm_writing(self) -> None:
-        if self._writing or self._lost:
-            return
-        self._writing = True
-        try:
-            self._poller.rearm_writer(self._fd, SendSide(self))
-        except (OSError, ValueError) as exc:
-            self._fatal(exc, "Fatal error: the poller does not take the socket")
+            self._send_queued(True)
 
     def _rest_writing(self) -> None:
-        if self._writing:
-            self._writing = False
-            self._poller.rest_writer(self._fd)
+        FdWriter._rest_writing(self)
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
 
-    def _count_lost_send(self) -> None:
-        if self._lost >= LOST_SENDS:
-            logger.warning("socket.send() raised exception.")
-        self._lost += 1
+    def _discard(self) -> None:
+        """Something was to be sent after the end."""
+        self._count_late_write("socket.send() raised exception.")
         self._discarded += 1
 
     # --- flow control --------------------------------------------------------------------------------------------------
 
-    def set_write_buffer_limits(self, high: Any = None, low: Any = None) -> None:
-        """`pause_writing` is called when more than *high* bytes are queued, `resume_writing` when no more than *low* are.
-
-        Defaults: 64 KiB and a quarter of *high*. Each datagram counts HEADER bytes more than it has. ValueError unless
-        high >= low >= 0.
-        """
-        if high is None:
-            high = HIGH if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        self._high = high
-        self._low = low
-        self._maybe_pause()
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """(low, high) in bytes."""
-        return (self._low, self._high)
-
     def get_write_buffer_size(self) -> int:
-        """Bytes sent and not yet taken by the kernel, HEADER for each datagram included."""
+        """Bytes sent and not yet taken by the kernel, HEADER for each datagram included, so that empty ones count as well."""
         return self._queued
 
     def drain(self) -> Any:
@@ -448,7 +324,7 @@ class UdpTransport(Entry):
         if self._loop is None or self._lost:
             return _Ended()
         waiter = self._loop.create_future()
-        if not self._protocol_paused:
+        if self._flow.state is not PAUSED:
             waiter.set_result(None)
         elif self._waiters is None:
             self._waiters = [waiter]
@@ -467,24 +343,10 @@ class UdpTransport(Entry):
                     else:
                         waiter.set_exception(exc)
 
-    def _maybe_pause(self) -> None:
-        if self._queued > self._high and not self._protocol_paused and not self._lost:
-            self._protocol_paused = True
-            self._tell_flow("pause_writing")
-
-    def _maybe_resume(self) -> None:
-        if self._protocol_paused and self._queued <= self._low:
-            self._protocol_paused = False
-            self._wake_waiters(None)
-            self._tell_flow("resume_writing")
-
     def _tell_flow(self, method: str) -> None:
-        try:
-            tell(self._context, self._protocol, method)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            self._report(f"protocol.{method}() failed", exc)
+        if self._flow.state is not PAUSED:
+            self._wake_waiters(None)
+        self._tell_or_report(method)
 
     # --- errors --------------------------------------------------------------------------------------------------------
 
@@ -511,117 +373,43 @@ class UdpTransport(Entry):
         except BaseException as failure:
             self._report("protocol.error_received() failed", failure)
 
-    def _fatal(self, exc: BaseException, message: str) -> None:
-        """The transport ends by *exc*. What the system does is no error of the program: only other errors are reported."""
-        if not isinstance(exc, OSError):
-            self._report(message, exc)
-        elif self._loop is not None and self._loop.get_debug():
-            logger.debug("%r: %s", self, message, exc_info=exc)
-        self._force_close(exc)
-
-    def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
-        self._fatal(exc, message)
-
-    def _report(self, message: str, exc: BaseException) -> None:
-        if self._loop is not None:
-            self._loop.call_exception_handler(
-                {"message": message, "exception": exc, "transport": self, "protocol": self._protocol}
-            )
-
     # --- ending --------------------------------------------------------------------------------------------------------
-
-    def is_closing(self) -> bool:
-        """True from `close` or `abort` on."""
-        return self._closing
 
     def close(self) -> None:
         """Receive nothing more, send what is queued, then close; `connection_lost(None)` follows. No effect the second time."""
         if self._closing:
             return
-        self._stop_receiving()
-        if self._queued == 0:
-            self._schedule_lost(None)
-
-    def abort(self) -> None:
-        """Close now; what is queued is dropped. `connection_lost(None)` follows."""
-        self._force_close(None)
-
-    def _stop_receiving(self) -> None:
         self._closing = True
         self._inbox = None
         self._poller.rest_reader(self._fd)
+        if self._queued == 0:
+            self._schedule_lost(None)
 
     def _force_close(self, exc: Any) -> None:
-        if self._lost:
-            return
-        if self._holding:  # sent before the abort: any other transport would have tried it by now
+        if self._holding and not self._lost:  # sent before the abort: any other transport would have tried it by now
             self._release()
-            if self._lost:
-                return  # type: ignore[unreachable]  # the sending may have failed
-        if not self._closing:
-            self._stop_receiving()
-        self._discarded += (len(self._queue) - self._first) // 2
-        self._queue = []
+        FdTransport._force_close(self, exc)
+
+    def _drop(self, exc: Any) -> None:
+        self._inbox = None
+        self._discarded += (len(self._outbox) - self._first) // 2
+        self._outbox = []
         self._first = 0
         self._queued = 0
         self._rest_writing()
-        self._schedule_lost(exc)
 
-    def _schedule_lost(self, exc: Any) -> None:
-        if self._lost == 0:
-            self._lost = 1
-            self._loop.call_soon(self._finish, exc, context=self._context)
-
-    def _finish(self, exc: Any) -> None:
-        """The last thing that happens to a transport."""
+    def _before_end(self, exc: Any) -> None:
         if self._waiters is not None:
             self._wake_waiters(exc if exc is not None else _ended())
-        try:
-            tell_of(self._context, self._protocol, "connection_lost", exc)
-        finally:
-            self._close_socket()
-            self._protocol = None
-            self._loop = None
-
-    def _close_socket(self) -> None:
-        if self._open:
-            self._overflow = receive_drops(self._sock)
-            self.get_extra_info("sockname")
-            self._open = False
-            self._poller.forget(self._fd)
-            self._sock.close()
-
-    def __del__(self) -> None:
-        if self._open:
-            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=1, source=self)
-            self._close_socket()
 
     # --- asking --------------------------------------------------------------------------------------------------------
 
-    def get_protocol(self) -> Any:
-        """The protocol, or None once the transport has ended."""
-        return self._protocol
+    def _look_up(self, name: Any) -> None:
+        self._extra = answer(self._file, name, self._extra)
 
-    def set_protocol(self, protocol: Any) -> None:
-        """Tell *protocol* from now on, from the next datagram of a batch if it is one; its `connection_made` is not called."""
-        self._protocol = protocol
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """``socket`` (an `asyncio.trsock.TransportSocket`), ``sockname``, ``peername``, and what was given as *extra*."""
-        if name in self._extra:
-            return self._extra[name]
-        if name == "socket":
-            self._keep("socket", trsock.TransportSocket(self._sock))
-        elif name == "sockname":
-            self._keep("sockname", name_of(self._sock.getsockname))
-        else:
-            return default
-        return self._extra[name]
-
-    def _keep(self, name: str, answer: Any) -> None:
-        if self._extra is None:
-            self._extra = {}
-        self._extra[name] = answer
+    def _remember(self) -> None:
+        self._overflow = receive_drops(self._file)
+        self._extra = names(self._file, self._extra)
 
     def statistics(self) -> dict[str, Any]:
         """Counts of datagrams; ``queued_bytes`` is what `get_write_buffer_size` says.
@@ -633,24 +421,15 @@ class UdpTransport(Entry):
         return {
             "received": self._received,
             "sent": self._sent,
-            "dropped": receive_drops(self._sock) if self._open else self._overflow,
+            "dropped": receive_drops(self._file) if self._open else self._overflow,
             "refused": self._refused,
             "discarded": self._discarded,
-            "queued": (len(self._queue) - self._first) // 2,
+            "queued": (len(self._outbox) - self._first) // 2,
             "queued_bytes": self._queued,
         }
 
-    @property
-    def _sock_fd(self) -> int:
-        return self._fd
-
-    def __repr__(self) -> str:
-        if not self._open:
-            return f"<{type(self).__name__} closed fd={self._fd}>"
-        state = " closing" if self._closing else ""
-        read = "polling" if self._poller.reader(self._fd) is self else "idle"
-        write = "polling" if self._writing else "waiting" if self._retry is not None else "idle"
-        return f"<{type(self).__name__}{state} fd={self._fd} read={read} write=<{write}, bufsize={self._queued}>>"
+    def _unarmed(self) -> str:
+        return "waiting" if self._retry is not None else "idle"
 
 
 def _ended() -> ConnectionResetError:

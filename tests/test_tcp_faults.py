@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import yieldloop
+from tests.refusing import Rule, refusing
 
 LOCAL = "127.0.0.1"
 METHODS = ("connection_made", "data_received", "eof_received", "pause_writing", "resume_writing", "connection_lost")
@@ -322,6 +323,57 @@ def test_writing_to_a_peer_that_is_gone_ends_the_connection_in_silence(api: Any)
         check_order(protocol.events)
 
     api.run(main())
+
+
+@pytest.mark.parametrize("size", [1313, 70_001])  # held until the step is over, and sent at once
+@pytest.mark.parametrize("name", ["ENOBUFS", "ENOMEM"])
+def test_a_send_that_the_kernel_has_no_memory_for_ends_one_connection_and_no_more(api: Any, name: str, size: int) -> None:
+    number = getattr(errno, name)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: pytest.fail(str(context)))
+        other, there, other_peer = await connected(loop, Actor)
+        transport, protocol, peer = await connected(loop, Actor)
+        transport.write(bytes(size))
+        async with asyncio.timeout(10):
+            await protocol.lost
+        assert protocol.error.errno == number and transport.is_closing()
+        check_order(protocol.events)
+        assert await loop.sock_recv(peer, 10) == b""
+        other.write(b"goes on")
+        assert await loop.sock_recv(other_peer, 10) == b"goes on"
+        other.close()
+        await there.lost
+        peer.close()
+        other_peer.close()
+
+    refusing([Rule("sendto", 2, size, number)], lambda: api.run(main()))
+
+
+def test_a_stream_raises_what_its_send_failed_by(api: Any) -> None:
+    async def main() -> None:
+        served = asyncio.Event()
+
+        async def serve(reader: Any, writer: Any) -> None:
+            assert await reader.read() == b""
+            writer.close()
+            served.set()
+
+        server = await api.m.start_server(serve, LOCAL, 0)
+        reader, writer = await api.m.open_connection(*server.sockets[0].getsockname())
+        writer.write(bytes(1313))
+        with pytest.raises(OSError) as caught:
+            await asyncio.wait_for(reader.read(), 10)
+        assert caught.value.errno == errno.ENOBUFS
+        with pytest.raises(OSError) as caught:
+            await writer.drain()
+        assert caught.value.errno == errno.ENOBUFS
+        await asyncio.wait_for(served.wait(), 10)
+        server.close()
+        await server.wait_closed()
+
+    refusing([Rule("sendto", 2, 1313, errno.ENOBUFS)], lambda: api.run(main()))
 
 
 class Listener(socket.socket):

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.refusing import Rule, refusing
+
 LOCAL = "127.0.0.1"
 BURST = 100  # more than one batch holds
 linux = pytest.mark.skipif(sys.platform != "linux", reason="a fact about Linux")
@@ -496,6 +498,52 @@ def test_refusals_in_the_middle_of_a_batch_are_told_one_by_one(ours: Any) -> Non
             await shut(client, server)
 
     ours.run(main())
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_a_datagram_that_the_kernel_has_no_memory_for_is_refused_and_the_next_one_goes(api: Any, connected: bool) -> None:
+    async def main() -> None:
+        here, log, address = await bound()
+        there, sender = await endpoint(**({"remote_addr": address} if connected else {"local_addr": (LOCAL, 0)}))
+        for size in (10, 1313, 20):
+            there.sendto(b"x" * size, None if connected else address)
+        await log.until(lambda: len(log.data) == 2)
+        assert [len(data) for data in log.data] == [10, 20]
+        assert [error.errno for error in sender.errors] == [errno.ENOBUFS]
+        assert not there.is_closing()
+        if api.ours:
+            assert there.statistics()["sent"] == 2 and there.statistics()["refused"] == 1
+        for transport, protocol in ((here, log), (there, sender)):
+            transport.close()
+            await protocol.lost
+
+    refusing([Rule("sendto", 2, 1313, errno.ENOBUFS)], lambda: api.run(main()))
+
+
+def test_of_a_batch_only_the_refused_datagram_is_lost(ours: Any) -> None:
+    class Longer(Log):
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            super().datagram_received(data, addr)
+            self.transport.sendto(bytes(1000 + len(data)), addr)
+
+    async def main() -> None:
+        here, log, address = await bound(Longer)
+        there, back = await endpoint(remote_addr=address)
+        here.pause_reading()
+        for size in range(BURST):
+            there.sendto(bytes(size))
+        here.resume_reading()
+        await back.until(lambda: len(back.data) + len(log.errors) == BURST)
+        refused = [error.errno for error in log.errors]
+        assert refused and set(refused) == {errno.ENOBUFS}
+        assert here.statistics()["sent"] == len(back.data) > BURST // 2 and here.statistics()["refused"] == len(refused)
+        assert sorted(map(len, back.data)) == list(map(len, back.data))  # the others keep their order
+        for transport, protocol in ((here, log), (there, back)):
+            transport.close()
+            await protocol.lost
+
+    # Interpreted, each datagram is a call; compiled, 32 are, and the error says that the first of them was refused.
+    refusing([Rule("sendto", 2, 1050, errno.ENOBUFS), Rule("sendmmsg", 2, 32, errno.ENOBUFS)], lambda: ours.run(main()))
 
 
 def test_error_received_may_do_anything(ours: Any) -> None:

@@ -58,8 +58,8 @@ from yieldloop.engine.running import current_loop
 PENDING = "PENDING"
 CANCELLED = "CANCELLED"
 FINISHED = "FINISHED"
-# Where a task stood costs about a µs to record: once in so many ticks (some 0.3 ms), and after a rest so often in a row.
-WHERE = 1_000_000
+# Where a task stood costs some µs to record: once in so many ticks (about a ms), and after a rest so often in a row.
+WHERE = 2_000_000
 MOST_WHERES = 1000
 _CoroutineType = types.CoroutineType
 

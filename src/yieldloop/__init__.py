@@ -28,17 +28,16 @@ try:
     from yieldloop._speed import compiled
     from yieldloop.aio import *
     from yieldloop.engine import recording as _recording
+    from yieldloop.engine.coroutines import coroutine, iscoroutine  # type: ignore[assignment]
     from yieldloop.engine.futures import Future, isfuture  # type: ignore[assignment]
     from yieldloop.engine.handles import Handle, TimerHandle  # type: ignore[assignment]
     from yieldloop.engine.probe import Probe
     from yieldloop.engine.tasks import (  # type: ignore[assignment]
         Task,
         all_tasks,
-        coroutine,
         create_eager_task_factory,
         current_task,
         eager_task_factory,
-        iscoroutine,
     )
     from yieldloop.errors import DeadLoopError
     from yieldloop.loop import EventLoop, new_event_loop, watching

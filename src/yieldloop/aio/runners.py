@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 from yieldloop.aio.shutdown import end_of, end_within
 from yieldloop.aio.tasks import as_coroutine, create_task_on
 from yieldloop.engine._leaf import skip_globals
-from yieldloop.engine.tasks import iscoroutine
+from yieldloop.engine.coroutines import iscoroutine
 from yieldloop.errors import CancelledError
 
 __all__ = ("Runner", "run")

@@ -24,8 +24,8 @@ from typing import Any
 from yieldloop.aio._reader import DEFAULT_LIMIT, StreamReader, direct_intake
 from yieldloop.aio.tasks import sleep
 from yieldloop.engine.calls import as_coroutine_function
+from yieldloop.engine.coroutines import iscoroutine
 from yieldloop.engine.running import current_loop, get_running_loop
-from yieldloop.engine.tasks import iscoroutine
 from yieldloop.transports.intake import Done
 
 __all__: tuple[str, ...] = ("StreamReader", "StreamWriter", "StreamReaderProtocol", "open_connection", "start_server")

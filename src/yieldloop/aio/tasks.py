@@ -14,12 +14,13 @@ from asyncio import events as _events
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar, overload
 
-from yieldloop.engine import tasks as _tasks
+from yieldloop.engine import coroutines as _coroutines
 from yieldloop.engine._leaf import skip_globals
+from yieldloop.engine.coroutines import iscoroutine
 from yieldloop.engine.futures import Future, isfuture, loop_of
 from yieldloop.engine.running import current_loop
 from yieldloop.engine.sleeping import sleep
-from yieldloop.engine.tasks import Task, iscoroutine
+from yieldloop.engine.tasks import Task
 from yieldloop.errors import not_awaitable
 
 __all__ = ("create_task", "ensure_future", "iscoroutinefunction", "sleep")
@@ -132,4 +133,4 @@ def iscoroutinefunction(func: Any) -> bool:
             DeprecationWarning,
             stacklevel=2,
         )
-    return _tasks.iscoroutinefunction(func)
+    return _coroutines.iscoroutinefunction(func)

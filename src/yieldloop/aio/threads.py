@@ -16,9 +16,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from yieldloop.aio.tasks import ensure_future
 from yieldloop.engine._leaf import skip_globals
+from yieldloop.engine.coroutines import iscoroutine
 from yieldloop.engine.futures import isfuture, loop_of
 from yieldloop.engine.running import current_loop
-from yieldloop.engine.tasks import iscoroutine
 from yieldloop.errors import CancelledError
 
 __all__ = ("run_coroutine_threadsafe", "to_thread", "wrap_future")

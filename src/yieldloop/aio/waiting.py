@@ -18,10 +18,11 @@ from typing import Any
 from yieldloop.aio.queues import Queue
 from yieldloop.aio.tasks import ensure_future
 from yieldloop.engine._leaf import skip_globals
+from yieldloop.engine.coroutines import iscoroutine
 from yieldloop.engine.futures import isfuture, loop_of
 from yieldloop.engine.gathering import _GatheringFuture, start
 from yieldloop.engine.running import current_loop
-from yieldloop.engine.tasks import current_task, iscoroutine
+from yieldloop.engine.tasks import current_task
 from yieldloop.errors import bad_delay
 
 __all__ = ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "as_completed", "gather", "shield", "wait")

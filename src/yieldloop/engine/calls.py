@@ -15,7 +15,7 @@ import warnings
 from typing import Any
 
 from yieldloop.engine._leaf import Steps, _as_exception, skip_globals
-from yieldloop.engine.tasks import IS_COROUTINE
+from yieldloop.engine.coroutines import IS_COROUTINE
 
 skip_globals(globals())
 

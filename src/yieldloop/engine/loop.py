@@ -21,9 +21,10 @@ from yieldloop.engine import _inline, _record
 from yieldloop.engine._leaf import leave_current, program_stack, skip_globals
 from yieldloop.engine._ring import ReadyQueue
 from yieldloop.engine.core import Core, logger
+from yieldloop.engine.coroutines import iscoroutine, iscoroutinefunction
 from yieldloop.engine.futures import Future
 from yieldloop.engine.handles import Handle, ThreadsafeHandle, TimerHandle
-from yieldloop.engine.tasks import Task, iscoroutine, iscoroutinefunction
+from yieldloop.engine.tasks import Task
 
 FOREVER = -1  # a time-out that does not end, and the first deadline of no timers
 LONGEST_POLL = 24 * 3600 * 10**9  # ns; longer sleeps are cut, since kernels take no more (and nobody is hurt by one more turn)

@@ -17,7 +17,8 @@ from yieldloop.engine._marks cimport next_number, next_unnamed, ticks_to_ns
 from yieldloop.engine cimport _record
 from yieldloop.engine._record cimport Recorder
 from yieldloop.engine.core cimport Core
-from yieldloop.engine.futures cimport Future, Waiter, isfuture
+from yieldloop.engine.coroutines cimport iscoroutine
+from yieldloop.engine.futures cimport Future, Waiter
 
 cdef str PENDING
 cdef str CANCELLED
@@ -83,6 +84,3 @@ cdef class Task(Future):
     cdef int _cancel_chain(self, object msg) except -1
     @cython.locals(future=Future)
     cdef int _leave_circle(self, object msg) except -1
-
-
-cpdef bint iscoroutine(object obj)

@@ -20,15 +20,11 @@ A pending task of ours is held by its loop (``Core._tasks``): it cannot be lost 
 from __future__ import annotations
 
 import asyncio
-import collections.abc
-import inspect
 import reprlib
-import sys
 import types
 from asyncio import CancelledError, InvalidStateError
 from asyncio import base_events as _base_events
 from asyncio import base_tasks as _base_tasks
-from asyncio import coroutines as _coroutines
 from asyncio import runners as _runners
 from asyncio import taskgroups as _taskgroups
 from asyncio import tasks as _stock
@@ -52,7 +48,8 @@ from yieldloop.engine._leaf import (
 )
 from yieldloop.engine._marks import next_number, next_unnamed, ticks_to_ns
 from yieldloop.engine.core import Core
-from yieldloop.engine.futures import ONCE, Future, isfuture
+from yieldloop.engine.coroutines import bad_yield_text, iscoroutine, why_no_coroutine
+from yieldloop.engine.futures import ONCE, Future
 from yieldloop.engine.running import current_loop
 
 PENDING = "PENDING"
@@ -146,7 +143,7 @@ class Task(Future):
             self._lender = self._core._lender
         if type(coro) is not _CoroutineType and not iscoroutine(coro):
             self._log_destroy_pending = False
-            raise TypeError(f"a coroutine was expected, got {coro!r}{_why_no_coroutine(coro)}")
+            raise TypeError(f"a coroutine was expected, got {coro!r}{why_no_coroutine(coro)}")
         if self._core is not None:
             self._core._tasks.add(self)
             if self._core._watched:
@@ -559,7 +556,7 @@ class Task(Future):
         """Anything but a plain future of ours: a subclass, a stock future, a look-alike, or a mistake."""
         blocking = getattr(yielded, "_asyncio_future_blocking", None)
         if blocking is None:
-            self._refuse(_bad_yield_text(self, yielded))
+            self._refuse(bad_yield_text(self, yielded))
             return
         loop = yielded.get_loop() if hasattr(yielded, "get_loop") else getattr(yielded, "_loop", None)
         if loop is not self._loop:
@@ -680,71 +677,6 @@ def _other_loop_text(task: Any, future: Any) -> str:
         f"Task {task!r} got Future {future!r} attached to a different loop: a future belongs to the loop that made it; "
         "make it inside the running loop, or hand the result over by run_coroutine_threadsafe() or wrap_future()"
     )
-
-
-def _bad_yield_text(task: Any, yielded: Any) -> str:
-    if inspect.isgenerator(yielded):
-        return f"yield was used instead of yield from for generator in task {task!r} with {yielded!r}"
-    return (
-        f"Task got bad yield: {yielded!r} in task {task!r}: the loop expects a future (by `await` or `yield from`) or a bare "
-        "`yield`; was this awaitable written for another library (trio, curio)?"
-    )
-
-
-def _why_no_coroutine(obj: Any) -> str:
-    if inspect.isgenerator(obj):
-        return ": a plain generator; mark its function with @yieldloop.coroutine, or make it `async def`"
-    if inspect.iscoroutinefunction(obj) or inspect.isgeneratorfunction(obj):
-        return f": a function, not what it returns; call it: {getattr(obj, '__name__', 'f')}(...)"
-    if inspect.isasyncgen(obj):
-        return ": an async generator; iterate over it with `async for` in a coroutine"
-    if isfuture(obj) or isinstance(obj, collections.abc.Awaitable):
-        return ": an awaitable that is no coroutine; use ensure_future(), or await it in a coroutine"
-    return ""
-
-
-# --- what a task can drive ---------------------------------------------------------------------------------------------
-
-_MARKED = inspect.CO_ITERABLE_COROUTINE
-_EVERY_GENERATOR = sys.version_info < (3, 12)  # up to 3.11 the standard library takes plain generators, and programs give them
-_known_types: set[type] = {types.CoroutineType}  # types that passed the slow check below; bounded
-
-
-def iscoroutine(obj: Any) -> bool:
-    """True for a coroutine object, or for a generator made by a function marked with `coroutine` (on 3.11: any generator)."""
-    if type(obj) in _known_types:
-        return True
-    if isinstance(obj, types.GeneratorType):
-        return _EVERY_GENERATOR or bool(obj.gi_code.co_flags & _MARKED)
-    if isinstance(obj, collections.abc.Coroutine):
-        if len(_known_types) < 100:
-            _known_types.add(type(obj))
-        return True
-    return False
-
-
-def iscoroutinefunction(func: Any) -> bool:
-    """True for a function that returns a coroutine when called: ``async def``, or marked with `coroutine`."""
-    if inspect.iscoroutinefunction(func) or getattr(func, "_is_coroutine", None) is IS_COROUTINE:
-        return True
-    code = getattr(func, "__code__", None)
-    return code is not None and bool(code.co_flags & _MARKED) and inspect.isgeneratorfunction(func)
-
-
-IS_COROUTINE = getattr(_coroutines, "_is_coroutine", None) or object()
-
-
-def coroutine(func: Any) -> Any:
-    """Mark a generator function as a coroutine function (PEP 380, as in Python 3.4 to 3.10): ``yield from`` waits.
-
-    Such a coroutine can be awaited by a native one, and can itself ``yield from`` native ones. A plain function is wrapped:
-    what it returns is waited for if it can be.
-    """
-    if inspect.iscoroutinefunction(func):
-        return func
-    if not callable(func):
-        raise TypeError(f"@coroutine marks a generator function, not {func!r}")
-    return types.coroutine(func)
 
 
 # --- registers ---------------------------------------------------------------------------------------------------------

@@ -22,10 +22,10 @@ from typing import Any
 from yieldloop.engine import recording
 from yieldloop.engine._leaf import skip_globals
 from yieldloop.engine.core import logger
+from yieldloop.engine.coroutines import iscoroutine, iscoroutinefunction
 from yieldloop.engine.futures import Future, isfuture, loop_of
 from yieldloop.engine.loop import LoopCore
 from yieldloop.engine.running import _get_running_loop, _set_running_loop
-from yieldloop.engine.tasks import iscoroutine, iscoroutinefunction
 from yieldloop.loop import dead, lost, watching
 from yieldloop.loop.registry import register_loop
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from yieldloop.engine._leaf import skip_globals
 from yieldloop.engine.core import logger
-from yieldloop.engine.tasks import iscoroutinefunction
+from yieldloop.engine.coroutines import iscoroutinefunction
 from yieldloop.loop.pipes import PipeMixin
 from yieldloop.loop.signals import SignalMixin
 

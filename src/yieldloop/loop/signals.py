@@ -17,8 +17,8 @@ import warnings
 from typing import Any
 
 from yieldloop.engine._leaf import skip_globals
+from yieldloop.engine.coroutines import iscoroutine, iscoroutinefunction
 from yieldloop.engine.handles import Handle
-from yieldloop.engine.tasks import iscoroutine, iscoroutinefunction
 from yieldloop.loop.base import BaseLoop
 
 skip_globals(globals())

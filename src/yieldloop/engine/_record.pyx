@@ -182,6 +182,8 @@ cdef Slot _slots[SLOTS]
 cdef Py_ssize_t _taken = 0
 cdef list _kept = []
 cdef long long _last = 0
+cdef void *_recent = NULL          # the code that was last asked for: a storm is of one callback
+cdef long long _recent_label = 0
 cdef object _partial = functools.partial
 cdef object _Context = contextvars.Context
 
@@ -194,7 +196,7 @@ cdef object _cython_function = type(_some_method)
 
 
 cdef long long _label(void *key, long long where, object keep) noexcept:
-    global _taken, _last, _kept
+    global _taken, _last, _kept, _recent
     cdef Cell i = ((<Cell>key >> 4) + <Cell>where * 31) * <Cell>0x9E3779B97F4A7C15 >> 49
     cdef Py_ssize_t at
     while _slots[i].key != NULL:
@@ -207,6 +209,7 @@ cdef long long _label(void *key, long long where, object keep) noexcept:
         for at in range(SLOTS):
             _slots[at].key = NULL
         _taken = 0
+        _recent = NULL
         _kept = _kept[-LABELS:]
         return _label(key, where, keep)
     _last += 1
@@ -234,10 +237,14 @@ cpdef long long label_call(object function) noexcept:
     cdef PyObject *callee
     cdef PyObject *code
     cdef void *definition
+    global _recent, _recent_label
     callee = yl_callee(<PyObject *>function)
     code = yl_code_of_function(callee)
     if code != NULL:
-        return _label(<void *>code, -1, <object>code)
+        if code != _recent:
+            _recent_label = _label(<void *>code, -1, <object>code)
+            _recent = code
+        return _recent_label
     if type(function) is _partial:
         run, args = function.func, function.args
         return label_call(args[0] if args and type(getattr(run, "__self__", None)) is _Context else run)

@@ -202,7 +202,7 @@ def test_transports_and_servers_are_named_with_their_place_in_debug_mode() -> No
     release.append(True)
     text = reports[-1]["message"]
     assert "left behind: 1 task, 1 server, 1 transport\n" in text
-    assert "transport <TcpTransport fd=" in text and "server <Server" in text
+    assert "transport <TcpTransport open fd=" in text and "server <Server" in text
     assert ", made at " in text.partition("transport <")[2]
     with pytest.warns(ResourceWarning, match="unclosed"):
         kept.clear()

@@ -307,6 +307,10 @@ class FdTransport(Teller):
             self._close_file()
 
     @property
+    def _sock(self) -> Any:  # the standard library's name, which programs know
+        return self._file
+
+    @property
     def _pipe(self) -> Any:  # the standard library's name; set to None, it gives up a file that the program has closed itself
         return self._file if self._open else None
 

@@ -80,11 +80,7 @@ class TcpTransport(StreamWriting):
         return asyncio.Transport
 
     @property
-    def _sock(self) -> Any:  # the names by which loop.sendfile asks
-        return self._file
-
-    @property
-    def _sock_fd(self) -> int:
+    def _sock_fd(self) -> int:  # loop.sendfile asks, as of the standard library's
         return self._fd
 
     # --- reading -------------------------------------------------------------------------------------------------------

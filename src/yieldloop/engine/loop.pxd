@@ -63,5 +63,4 @@ cdef class LoopCore(Core):
     cdef int _poll(self, long long timeout) except -1
 
 
-cdef bint _runs_in_context(Entry entry) noexcept
 cdef long long _due_ns(double when, bint own_clock) noexcept

@@ -405,11 +405,12 @@ class LoopCore(Core):
                         count -= 1
                         entry = ready.pop()
                         is_task = type(entry) is Task
-                        is_handle = not is_task and _runs_in_context(entry)
+                        is_handle = False
                         if not is_task:
+                            is_handle = type(entry) is Handle or type(entry) is TimerHandle or type(entry) is ThreadsafeHandle
                             if self._entered:
                                 self._leave()
-                            if self._contexts.inside and not is_handle:
+                            if not is_handle and self._contexts.inside:
                                 self._contexts.leave()
                         self._running_entry = _inline.borrowed(entry)
                         entry.run()
@@ -499,7 +500,7 @@ class LoopCore(Core):
         if type(entry) is Task:
             task = entry
             self._tick = recorder.note(_record.MARK if task.done() else _record.OVER, task._number, 0)
-        elif _runs_in_context(entry):
+        elif type(entry) is Handle or type(entry) is TimerHandle or type(entry) is ThreadsafeHandle:
             handle = entry
             if not handle._cancelled:
                 self._tick = recorder.quick(_record.CALLBACK, _record.label_call(handle._callback), 0)
@@ -577,11 +578,6 @@ class LoopCore(Core):
 
     def _scheduled_timers(self) -> Iterator[Any]:
         return (timer for timer in self._heap if not timer._cancelled)
-
-
-def _runs_in_context(entry: Any) -> bool:
-    """True for a handle of ours: it enters the context that it was promised."""
-    return type(entry) is Handle or type(entry) is TimerHandle or type(entry) is ThreadsafeHandle
 
 
 def _overrides_time(cls: Any) -> bool:

@@ -257,7 +257,7 @@ class FdPoller(Poller):
 
         False if the kernel should not have known *fd* at all: its registration is stale.
         """
-        if fd >= len(self._kernel):
+        if not 0 <= fd < len(self._kernel):
             return False
         reader = self._readers[fd]
         writer = self._writers[fd]

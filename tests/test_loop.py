@@ -619,3 +619,27 @@ def test_no_task_is_the_current_one_after_an_interrupt_left_it(loop) -> None:
     with pytest.raises(KeyboardInterrupt):
         loop.run_until_complete(interrupted())
     assert asyncio.current_task(loop) is None
+
+
+def test_a_task_gets_futures_of_its_own_kind(ours: Api) -> None:
+    """A task of the standard library's waits for its own futures by the short way; whoever else asks gets one of ours."""
+
+    async def main() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        made: list[Any] = []
+
+        async def make() -> None:
+            made.append(loop.create_future())
+            await asyncio.sleep(0)
+            made.append(loop.create_future())
+            loop.call_soon(made[-1].set_result, None)
+            await made[-1]
+
+        await asyncio.Task(make(), loop=loop)
+        await loop.create_task(make())
+        turn = loop.create_future()
+        loop.call_soon(lambda: turn.set_result(made.append(loop.create_future())))
+        await turn
+        return [type(future) for future in made]
+
+    assert ours.run(main()) == [asyncio.Future] * 2 + [yieldloop.Future] * 3

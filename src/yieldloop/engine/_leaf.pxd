@@ -39,6 +39,7 @@ cpdef int run_in_context(object context, Entry entry) except -1
 cpdef object call_in_context(object context, object callback, tuple args)
 cpdef object copy_context()
 cpdef long long monotonic_ns() except? -1
+cpdef object current_on(object loop)
 cpdef int enter_current(object loop, object task) except -1
 cpdef int leave_current(object loop) except -1
 cpdef object swap_current(object loop, object task)

@@ -158,6 +158,10 @@ def unring(fd: int) -> int:
 if sys.version_info < (3, 14):
     _current: dict[Any, Any] = _stock._current_tasks  # type: ignore[attr-defined]
 
+    def current_on(loop: Any) -> Any:
+        """The task that runs on *loop* now, whoever made it, or None."""
+        return _current.get(loop)
+
     def enter_current(loop: Any, task: Any) -> None:
         """*task* is what runs on *loop* now (whatever ran before)."""
         _current[loop] = task
@@ -176,6 +180,10 @@ if sys.version_info < (3, 14):
         return previous
 else:
     _swap = _stock._swap_current_task  # type: ignore[attr-defined]
+
+    def current_on(loop: Any) -> Any:
+        """The task that runs on *loop* now, whoever made it, or None."""
+        return _stock.current_task(loop)
 
     def enter_current(loop: Any, task: Any) -> None:
         """*task* is what runs on *loop* now (whatever ran before)."""

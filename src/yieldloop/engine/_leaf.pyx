@@ -282,6 +282,13 @@ cpdef long long monotonic_ns() except? -1:
 cdef object _current = getattr(_stock, "_current_tasks", None)
 cdef object _swap = getattr(_stock, "_swap_current_task", None)
 cdef bint _by_dict = isinstance(_current, dict) and sys.version_info < (3, 14)
+cdef object _ask = _stock.current_task
+
+
+cpdef object current_on(object loop):
+    if _by_dict:
+        return (<dict>_current).get(loop)
+    return _ask(loop)
 
 
 cpdef int enter_current(object loop, object task) except -1:

@@ -2,7 +2,7 @@ cimport cython
 
 from yieldloop.engine._heap cimport DueTimer, TimerHeap
 from yieldloop.engine cimport _inline
-from yieldloop.engine._leaf cimport Entry, leave_current, program_stack
+from yieldloop.engine._leaf cimport Entry, current_on, leave_current, program_stack
 from yieldloop.engine cimport _record
 from yieldloop.engine._record cimport Recorder
 from yieldloop.engine._ring cimport ReadyQueue

@@ -18,7 +18,7 @@ import pytest
 
 import yieldloop
 from tests.programs import running
-from yieldloop.watch import watchdog
+from yieldloop.watch import unread, watchdog
 from yieldloop.watch.watcher import watcher
 
 LIMIT = 0.05  # s
@@ -181,7 +181,7 @@ def test_a_busy_server_is_no_spin() -> None:
         await server.wait_closed()
 
     yieldloop.run(main())
-    assert not watchdog.blocks()
+    assert not blocks_of("spin")
 
 
 def stream_pair() -> tuple[socket.socket, socket.socket]:
@@ -211,13 +211,71 @@ def ignores_the_end(sock: socket.socket) -> None:
     sock.recv(100)
 
 
+def test_a_pipe_that_nobody_reads(seen: Seen) -> None:
+    reading, writing = os.pipe()
+
+    async def main() -> None:
+        asyncio.get_running_loop().add_reader(reading, never_reads, None)
+        os.write(writing, b"x")
+        while not seen.gate.is_set():
+            await asyncio.sleep(0.01)
+        asyncio.get_running_loop().remove_reader(reading)
+
+    try:
+        yieldloop.run(main())
+    finally:
+        os.close(reading)
+        os.close(writing)
+    [block] = blocks_of("spin")
+    assert (block.fd, block.label) == (reading, "callback never_reads()")
+    assert str(block.peer).startswith("pipe:")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "unix"])
+def test_a_line_that_is_always_full_because_it_is_read_slowly_is_no_spin(kind: str) -> None:
+    ends: Any = os.pipe() if kind == "pipe" else [each.detach() for each in reversed(stream_pair())]
+    reading, writing = ends
+    end = threading.Event()
+
+    def flood() -> None:
+        while not end.is_set():
+            try:
+                os.write(writing, b"x" * 4096)
+            except OSError:
+                return
+
+    def slowly() -> None:
+        os.read(reading, 4096)
+        until = time.monotonic() + 0.0005
+        while time.monotonic() < until:
+            pass
+
+    async def main() -> None:
+        asyncio.get_running_loop().add_reader(reading, slowly)
+        await asyncio.sleep(0.8)
+        end.set()
+        asyncio.get_running_loop().remove_reader(reading)
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    try:
+        yieldloop.run(main())
+    finally:
+        end.set()
+        os.close(reading)
+        thread.join()
+        os.close(writing)
+    assert not blocks_of("spin")
+
+
 PAIRS = pytest.mark.parametrize("pair", [stream_pair, tcp_pair, udp_pair])
 
 
 @PAIRS
 @pytest.mark.parametrize("recorded", [True, False])
-def test_a_descriptor_that_stays_ready_to_read(pair: Any, recorded: bool, seen: Seen) -> None:
+def test_a_descriptor_that_stays_ready_to_read(pair: Any, recorded: bool, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = pair()
+    monkeypatch.setattr(unread, "SURE_RATE", unread.RATE)  # whatever else the machine does
 
     async def main() -> None:
         loop: Any = asyncio.get_running_loop()
@@ -257,8 +315,9 @@ def test_the_end_of_a_stream_that_a_callback_ignores(seen: Seen) -> None:
 
 
 @pytest.mark.parametrize("pair", [stream_pair, tcp_pair])
-def test_a_writer_that_has_nothing_to_write(pair: Any, seen: Seen) -> None:
+def test_a_writer_that_has_nothing_to_write(pair: Any, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = pair()
+    monkeypatch.setattr(unread, "SURE_RATE", unread.RATE)
 
     async def main() -> None:
         asyncio.get_running_loop().add_writer(one, never_reads, one)

@@ -6,10 +6,13 @@ another thread. What may not: what is said about it (`watchdog`), and the loop's
 **Which.** The recorder notes each descriptor that a poll finds ready. Who stands in every one of the last iterations is looked at;
 of a loop without a recorder every descriptor is, if there are few.
 
-**Whether.** A busy server's descriptors are ready at every look too. So it is asked of the kernel what was taken: of TCP it counts
-the bytes that came and knows those that wait, and what both leave is exact. Of pipes, Unix sockets, UDP, listening sockets and
-eventfds it is known what waits: where that is the same at every look of a second, and at many more that follow each other at
-once, nobody takes anything. Where packets may wait in a full line, or nothing can be told, nothing is said.
+**Whether.** A busy server's descriptors are ready at every look too. So it is asked of the kernel what was taken. Of TCP it counts
+the bytes that came and knows those that wait, and what both leave is exact. Of pipes, eventfds and other files it is exact that the
+loop's thread has read nothing (written nothing) at all. Of Unix sockets, UDP and listening sockets it is known only what waits, and
+who takes one packet at a time from a line that is filled up at once leaves it as it was, but for a moment. So something is said of
+those only if the loop does little else than ask the poller, and what waits is the same at hundreds of looks in a row. Where packets
+may wait in a full line, or nothing can be told, nothing is said. Our transports read whatever they are told of, so only callbacks
+of the program's own are looked at.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from yieldloop.engine.handles import Handle
 from yieldloop.pollers.sides import READ, WRITE
 from yieldloop.record.decode import FD, PAIR, POLLED, TICKS
 from yieldloop.watch.facts import address
@@ -33,12 +37,21 @@ except ImportError:  # no such system calls: nothing can be told
     fcntl = termios = None  # type: ignore[assignment]
 
 RATE = 500  # iterations a second; fewer are no spin
+SURE_RATE = 3000  # where it is not exact what was taken
 TAIL = 256  # records that are looked at
 FEWEST_POLLS = 4  # among them
 FEW = 64  # armed sides of a loop without a recorder
-SAMPLES = 30  # looks that follow each other at once, before it is said
+SAMPLES, MORE_SAMPLES = 5, 600  # looks that follow each other at once, before it is said; where it is not exact
 _SO_MEMINFO = 55
 _LISTEN = 10
+
+
+@dataclass(slots=True, frozen=True)
+class Evidence:
+    """What is equal as long as nobody takes from a descriptor (or, armed for writing, puts into it)."""
+
+    value: Any
+    exact: bool = True  # else it may be equal although somebody has
 
 
 @dataclass(slots=True)
@@ -48,8 +61,7 @@ class Suspect:
     fd: int
     side: int  # READ or WRITE
     since_ns: int
-    evidence: Any
-    looks: int = 1
+    evidence: Evidence
     block: Any = None  # what was said about it
 
     @property
@@ -60,7 +72,8 @@ class Suspect:
 class Unread:
     """What is remembered of one loop from one look to the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, native_id: int) -> None:
+        self._thread = native_id
         self._last = (0, 0)  # time and iteration of the last look
         self.suspects: dict[tuple[int, int], Suspect] = {}
 
@@ -71,7 +84,8 @@ class Unread:
         if span * 4 < patience:
             return []
         self._last = (now, iteration)
-        if (iteration - first) * 10**9 < RATE * span:
+        rate = (iteration - first) * 10**9 // span
+        if rate < RATE:
             self._keep({})
             return []
         sides = _always_ready(loop)
@@ -79,17 +93,26 @@ class Unread:
             return []
         kept = {}
         for fd, side in sides:
-            evidence = evidence_of(fd, side)
-            if evidence is None:
+            evidence = evidence_of(fd, side, self._thread)
+            if evidence is None or (rate < SURE_RATE and not evidence.exact):
                 continue
             known = self.suspects.get((fd, side))
             if known is None or known.evidence != evidence:
                 kept[fd, side] = Suspect(fd, side, now, evidence)
             else:
-                known.looks += 1
                 kept[fd, side] = known
         self._keep(kept)
-        return [each for each in kept.values() if now - each.since_ns >= patience and (each.block is not None or _confirmed(each))]
+        old = [each for each in kept.values() if now - each.since_ns >= patience]
+        return [each for each in old if each.block is not None or self._confirmed(each)]
+
+    def _confirmed(self, suspect: Suspect) -> bool:
+        """True if a series of looks finds the same."""
+        for _ in range(SAMPLES if suspect.evidence.exact else MORE_SAMPLES):
+            if evidence_of(suspect.fd, suspect.side, self._thread) != suspect.evidence:
+                suspect.since_ns = time.monotonic_ns()
+                return False
+            time.sleep(0.0005)
+        return True
 
     def _keep(self, kept: dict[tuple[int, int], Suspect]) -> None:
         for key, known in self.suspects.items():
@@ -108,7 +131,7 @@ def _always_ready(loop: Any) -> list[tuple[int, int]] | None:
         if poller.interest > FEW:
             return []
         sides = [(fd, zip((READ, WRITE), armed, strict=True)) for fd, armed in poller.fds().items()]
-        return [(fd, side) for fd, both in sides for side, entry in both if entry is not None]
+        return [(fd, side) for fd, both in sides for side, entry in both if isinstance(entry, Handle)]
     chunk = recorder.chunk(recorder.numbers()[-1])
     polls = 0
     found: dict[tuple[int, int], int] = {}
@@ -122,25 +145,18 @@ def _always_ready(loop: Any) -> list[tuple[int, int]] | None:
                     found[fd, side] = found.get((fd, side), 0) + 1
     if polls < FEWEST_POLLS:
         return None
-    return [key for key, times in found.items() if times >= polls - 1]
+    return [(fd, side) for (fd, side), times in found.items() if times >= polls - 1 and _is_callback(poller, fd, side)]
 
 
-def _confirmed(suspect: Suspect) -> bool:
-    """True if a series of looks finds the same."""
-    for _ in range(SAMPLES):
-        if evidence_of(suspect.fd, suspect.side) != suspect.evidence:
-            suspect.looks = 0
-            suspect.since_ns = time.monotonic_ns()
-            return False
-        time.sleep(0.0005)
-    return True
+def _is_callback(poller: Any, fd: int, side: int) -> bool:
+    return isinstance(poller.reader(fd) if side == READ else poller.writer(fd), Handle)
 
 
 # --- what the kernel knows -------------------------------------------------------------------------------------------------
 
 
-def evidence_of(fd: int, side: int) -> Any:
-    """A value that changes once somebody takes from *fd* (WRITE: puts into it). None: it is not ready, or nothing can be told."""
+def evidence_of(fd: int, side: int, thread: int) -> Evidence | None:
+    """That nobody in the thread with that native id has taken from *fd*. None: it is not ready, or nothing can be told."""
     if fcntl is None or not hasattr(select, "poll"):
         return None
     poll = select.poll()
@@ -151,7 +167,7 @@ def evidence_of(fd: int, side: int) -> Any:
         try:
             sock = socket.socket(fileno=fd)
         except OSError:  # no socket
-            return _amount(fd, termios.FIONREAD), _description(fd)
+            return _of_file(side, thread)
         try:
             return _of_socket(sock, side)
         finally:
@@ -160,7 +176,18 @@ def evidence_of(fd: int, side: int) -> Any:
         return None
 
 
-def _of_socket(sock: socket.socket, side: int) -> Any:
+def _of_file(side: int, thread: int) -> Evidence | None:
+    """How many bytes the thread has read (written) in its life, and by how many calls, of any file but sockets."""
+    try:
+        with open(f"/proc/self/task/{thread}/io", "rb") as file:
+            numbers = dict(line.split(b": ") for line in file.read().splitlines())
+    except (OSError, ValueError):  # the system keeps no such accounts
+        return None
+    names = (b"rchar", b"syscr") if side == READ else (b"wchar", b"syscw")
+    return Evidence(tuple(numbers.get(name) for name in names))
+
+
+def _of_socket(sock: socket.socket, side: int) -> Evidence | None:
     fd = sock.fileno()
     waiting = _amount(fd, termios.FIONREAD)
     left = _amount(fd, termios.TIOCOUTQ)
@@ -169,18 +196,18 @@ def _of_socket(sock: socket.socket, side: int) -> Any:
             info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
             if info[:1] == bytes([_LISTEN]):
                 line, room = struct.unpack_from("=II", info, 24)
-                return None if 2 * line > room else ("line", line)
+                return None if 2 * line > room else Evidence(line, exact=False)
             if len(info) >= 136 and waiting is not None and left is not None:
                 acknowledged, received = struct.unpack_from("=QQ", info, 120)
                 if side == WRITE:
-                    return "put", acknowledged + left
-                return "taken", received - waiting if waiting == _amount(fd, termios.FIONREAD) else None
+                    return Evidence(acknowledged + left)
+                return Evidence(received - waiting) if waiting == _amount(fd, termios.FIONREAD) else None
         if sock.type == socket.SOCK_DGRAM:
             held, room = struct.unpack_from("=II", sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36))
-            return None if 2 * held > room and side == READ else ("held", waiting, left, held)
+            return None if 2 * held > room and side == READ else Evidence((waiting, left, held), exact=False)
     elif sock.type != socket.SOCK_STREAM:
         return None  # the next packet is all that is known of the line
-    return "waiting", waiting, left
+    return Evidence((waiting, left), exact=False)
 
 
 def _amount(fd: int, what: int) -> int | None:
@@ -188,15 +215,6 @@ def _amount(fd: int, what: int) -> int | None:
         return int(struct.unpack("=i", fcntl.ioctl(fd, what, b"\0\0\0\0"))[0])
     except OSError:
         return None
-
-
-def _description(fd: int) -> bytes:
-    """What Linux says of a descriptor: of an eventfd its count, …"""
-    try:
-        with open(f"/proc/self/fdinfo/{fd}", "rb") as file:
-            return file.read(512)
-    except OSError:
-        return b""
 
 
 def name_of(fd: int) -> str | None:

@@ -208,7 +208,7 @@ class Watched:
         self._over_budget: Block | None = None
         self._over = False  # the loop has stopped running
         self._spin: _Spin | None = _Spin()
-        self._unread: unread.Unread | None = unread.Unread()
+        self._unread: unread.Unread | None = unread.Unread(self.native)
 
     @property
     def target(self) -> Any:

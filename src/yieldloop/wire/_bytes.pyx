@@ -1,7 +1,7 @@
-# The compiled twin of _bytes.py. Both functions can be called from Python, so they check what C would not.
+# The compiled twin of _bytes.py. The functions can be called from Python, so they check what C would not.
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.string cimport memchr
+from libc.string cimport memchr, memcpy
 
 
 cdef extern from "string.h":
@@ -48,3 +48,14 @@ cpdef Py_ssize_t index_of(object data, bytes separator, Py_ssize_t start) except
     else:
         found = <const char *>memmem(begin + start, size - start, PyBytes_AS_STRING(separator), wanted)
     return -1 if found == NULL else found - begin
+
+
+cpdef bytes glue(bytes one, bytes other):
+    if one is None or other is None:
+        raise TypeError("glue() takes bytes, not None")
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(one)
+    cdef Py_ssize_t more = PyBytes_GET_SIZE(other)
+    cdef bytes made = PyBytes_FromStringAndSize(NULL, size + more)
+    memcpy(PyBytes_AS_STRING(made), PyBytes_AS_STRING(one), size)
+    memcpy(PyBytes_AS_STRING(made) + size, PyBytes_AS_STRING(other), more)
+    return made

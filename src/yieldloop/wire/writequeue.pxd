@@ -1,6 +1,11 @@
 # C types of writequeue.py; the attributes stand in the order of __slots__.
 cimport cython
 
+from yieldloop.wire._bytes cimport glue
+
+cdef Py_ssize_t AT_ONCE
+
+
 cdef class WriteQueue:
     cdef object first
     cdef object more

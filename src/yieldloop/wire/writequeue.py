@@ -4,8 +4,8 @@ What lives here: `WriteQueue`: append pieces, look at them as one system call ta
 What may not: sending; water marks (flow.py); TLS.
 
 Four rules for the editor, each with its reason:
-1. Small pieces become one when they are looked at, not when they come: a head and a body leave in one plain `send`, and a
-   thousand tiny pieces in one block, for one copy of each byte. `sendmsg` would take a list, but 64 tiny pieces at most.
+1. A head and a body become one piece at once; whatever more there is of small pieces, when they are looked at, not when they
+   come: a thousand tiny pieces are one block for one copy of each byte. `sendmsg` would take a list, but 64 pieces at most.
 2. Big pieces are never copied: an immutable one is kept as it is, and what a partial send leaves of it is a memoryview.
    A mutable one (a bytearray, or a view of anything but bytes) is copied once, at once: the caller may change it, or
    resize it, as soon as `write()` has returned.
@@ -19,6 +19,8 @@ import os
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
+
+from yieldloop.wire._bytes import glue
 
 __all__ = ("WriteQueue", "IOV_MAX")
 
@@ -39,6 +41,9 @@ IOV_MAX = _iov_max()
 # A piece of up to this size is joined with its small neighbours: copying it costs less than a further iovec entry does
 # in the interpreter and in the kernel together.
 SMALL = 512
+
+# The first pieces are put together as they come up to this size: the copy costs less than the container for the second one.
+AT_ONCE = 2 * 1024
 
 # All that waits becomes one piece if it is no more than this: one `send` is cheaper than a `sendmsg` by about such a copy.
 TOGETHER = 4 * 1024
@@ -77,7 +82,10 @@ class WriteQueue:
         if self.first is None:
             self.first = piece
         elif self.more is None:
-            self.more = deque((piece,))
+            if self.size + length <= AT_ONCE and type(self.first) is bytes and type(piece) is bytes:
+                self.first = glue(self.first, piece)
+            else:
+                self.more = deque((piece,))
         else:
             self.more.append(piece)
         self.size += length
@@ -131,7 +139,7 @@ class WriteQueue:
             self.more = None
             return
         total = len(self.first)
-        if total > small or len(more[0]) > small:
+        if total > AT_ONCE or len(more[0]) > small:
             return
         run = [self.first]
         while more:

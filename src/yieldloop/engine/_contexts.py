@@ -3,7 +3,7 @@
 What lives here: what a callback or a task runs in when it was given no context of its own. asyncio promises it a copy of its
 maker's context: what it sets is seen by nobody else. Most set nothing. So ``Contexts`` takes one snapshot of the maker's context
 and shares it among all that are made while that context stays as it is; whoever runs is lent a context with those values, and one
-that comes back unchanged is lent again. A task that did set something keeps what it was lent, from then on as its own. What may
+that is left unchanged is lent again. A task that did set something keeps what it was lent, from then on as its own. What may
 not live here: who runs when.
 
 Rule 1: a snapshot is never entered. Rule 2: a lent context is lent again only if nobody else has it and it holds what it held: a
@@ -13,7 +13,7 @@ often the next one is lent the same values; what must not run there (what makes 
 turns) is preceded by `leave`.
 
 Interpreted code can compare neither two contexts' values by identity nor count references, and makes plain copies: ``lends``
-is False there, and nobody calls ``lend``. ``_contexts.pyx`` is the compiled twin; it asks the interpreter at its import whether a
+is False there, and nobody calls ``enter``. ``_contexts.pyx`` is the compiled twin; it asks the interpreter at its import whether a
 context still looks as it did, and makes plain copies if not.
 """
 

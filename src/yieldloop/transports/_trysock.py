@@ -16,6 +16,11 @@ AGAIN = -1  # the call would have blocked
 NOT_NOW = (BlockingIOError, InterruptedError)
 
 
+def fd_of(sock: Any) -> int:
+    """``sock.fileno()``."""
+    return sock.fileno()  # type: ignore[no-any-return]
+
+
 def try_recv(sock: Any, fd: int, size: Any) -> bytes | None:
     """``sock.recv(size)``, or None for "not now"."""
     try:

@@ -46,24 +46,51 @@ cdef extern from *:
         return yl_answer(send(fd, from, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL));
     }
     static char *yl_shared(void) { return yl_buffer; }
+
+    /* A socket object has its descriptor first, in every CPython so far: looked at once below, before it is relied on. */
+    static int yl_fd_of(PyObject *sock) { return *(int *)((char *)sock + sizeof(PyObject)); }
     """
+    ctypedef struct PyObject:
+        pass
     enum:
         YL_AGAIN
         YL_MOST
     Py_ssize_t yl_recv(int fd, char *into, Py_ssize_t room) except -2
     Py_ssize_t yl_send(int fd, const char *source, Py_ssize_t n) except -2
     char *yl_shared()
+    int yl_fd_of(object sock) noexcept
 
 AGAIN = YL_AGAIN
 NOT_NOW = (BlockingIOError, InterruptedError)
 cdef object _plain = _socket.socket
 
 
+cdef bint _looks_as_expected() except -1:
+    """Ask a socket of this interpreter, open and closed, whether its descriptor is where it is expected."""
+    if _plain.__basicsize__ < sizeof(PyObject) + sizeof(int):
+        return False
+    with _plain() as probe:
+        if yl_fd_of(probe) != probe.fileno():
+            return False
+    return yl_fd_of(probe) == -1
+
+
+cdef bint _fd_is_known = _looks_as_expected()
+
+
+cpdef int fd_of(object sock) except? -1:
+    if _fd_is_known and type(sock) is _plain:
+        return yl_fd_of(sock)
+    return sock.fileno()
+
+
 cpdef object try_recv(object sock, int fd, object size):
-    cdef Py_ssize_t n
-    if type(sock) is _plain and type(size) is int and 0 < size <= YL_MOST:
-        n = yl_recv(fd, yl_shared(), size)
-        return None if n < 0 else PyBytes_FromStringAndSize(yl_shared(), n)
+    cdef Py_ssize_t n, room
+    if type(sock) is _plain and type(size) is int:
+        room = size
+        if 0 < room <= YL_MOST:
+            n = yl_recv(fd, yl_shared(), room)
+            return None if n < 0 else PyBytes_FromStringAndSize(yl_shared(), n)
     try:
         return sock.recv(size)
     except NOT_NOW:

@@ -5,13 +5,14 @@ from yieldloop.engine.calls cimport Call
 from yieldloop.engine.futures cimport Future
 from yieldloop.engine.loop cimport LoopCore
 from yieldloop.pollers.base cimport FdPoller
-from yieldloop.transports._trysock cimport try_recv, try_recv_into, try_send
+from yieldloop.transports._trysock cimport fd_of, try_recv, try_recv_into, try_send
 
 cdef int READ
 cdef int WRITE
 cdef Py_ssize_t AGAIN
 cdef object NOT_NOW
 cdef object _SSLSocket
+cdef object _Socket
 cdef str NEW
 cdef str PARKED
 cdef str OVER

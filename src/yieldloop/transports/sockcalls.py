@@ -27,7 +27,7 @@ from typing import Any
 from yieldloop.engine._leaf import Entry, returned, skip_globals
 from yieldloop.engine.calls import Call, as_coroutine_function
 from yieldloop.pollers.sides import READ, WRITE
-from yieldloop.transports._trysock import AGAIN, NOT_NOW, try_recv, try_recv_into, try_send
+from yieldloop.transports._trysock import AGAIN, NOT_NOW, fd_of, try_recv, try_recv_into, try_send
 
 NEW = "NEW"
 PARKED = "PARKED"
@@ -37,6 +37,7 @@ try:
     from ssl import SSLSocket as _SSLSocket
 except ImportError:  # a Python built without TLS
     _SSLSocket: Any = ()  # type: ignore[no-redef]
+_Socket = socket.socket  # which cannot be TLS
 
 skip_globals(globals())
 
@@ -119,8 +120,11 @@ class SockSide(Entry):
         count = len(self._waiters)
         if self._stamp == self._poller._polls and self._is_armed():
             count = self._early
-        woken = self._waiters[:count]
-        self._waiters = self._waiters[count:]
+        woken = self._waiters
+        self._waiters = []
+        if count < len(woken):
+            self._waiters = woken[count:]
+            del woken[count:]
         self._early = 0
         if not woken and not self._waiters:
             self._rest()
@@ -248,11 +252,11 @@ class SockCall(Call):
 
     def _begin(self) -> None:
         sock = self._sock
-        if isinstance(sock, _SSLSocket):
+        if type(sock) is not _Socket and isinstance(sock, _SSLSocket):
             raise TypeError("Socket cannot be of type SSLSocket")
         if self._loop._debug and sock.gettimeout() != 0:
             raise ValueError("the socket must be non-blocking")
-        self._fd = sock.fileno()
+        self._fd = fd_of(sock)
 
     def _resume(self) -> None:
         if not self._future.done():
@@ -260,7 +264,7 @@ class SockCall(Call):
         self._future.result()  # raises if somebody cancelled it
         self._future = None
         self._parked_on.tried()
-        if self._sock.fileno() != self._fd:
+        if fd_of(self._sock) != self._fd:
             raise OSError(
                 errno.EBADF,
                 f"{os.strerror(errno.EBADF)}: the socket was closed while a task waited for it in {self.named()}(); "

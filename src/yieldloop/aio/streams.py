@@ -26,7 +26,7 @@ from yieldloop.aio.tasks import sleep
 from yieldloop.engine.calls import as_coroutine_function
 from yieldloop.engine.coroutines import iscoroutine
 from yieldloop.engine.running import current_loop, get_running_loop
-from yieldloop.transports.intake import Done
+from yieldloop.transports.intake import Intake, done
 
 __all__: tuple[str, ...] = ("StreamReader", "StreamWriter", "StreamReaderProtocol", "open_connection", "start_server")
 
@@ -267,6 +267,9 @@ class StreamReaderProtocol(FlowControlMixin, asyncio.StreamReaderProtocol):
 # --- the writer --------------------------------------------------------------------------------------------------------
 
 
+_UNBROKEN = Intake(None, None, 0, None)  # of a writer without a reader
+
+
 class StreamWriter(asyncio.StreamWriter):
     """A transport to write to. The bytes are the transport's at once; `drain` is where a fast writer is made to wait."""
 
@@ -281,6 +284,13 @@ class StreamWriter(asyncio.StreamWriter):
         # coroutine. Another protocol's is called, whatever it does.
         helper = getattr(type(protocol), "_drain_helper", None)
         self._plain: Any = protocol if helper is FlowControlMixin._drain_helper else None
+        # What has broken the connection stands in the reader's intake; a reader that answers itself is asked, by _drain().
+        if reader is None:
+            self._intake: Any = _UNBROKEN
+        elif getattr(type(reader), "exception", None) is StreamReader.exception:
+            self._intake = reader._in  # type: ignore[attr-defined]
+        else:
+            self._plain = None
 
     def __repr__(self) -> str:
         info = [type(self).__name__, f"transport={self._transport!r}"]
@@ -328,15 +338,14 @@ class StreamWriter(asyncio.StreamWriter):
         ConnectionResetError("Connection lost") once it is gone. To be awaited.
         """
         protocol = self._protocol
-        reader = self._reader
         if (
             protocol is self._plain
             and not protocol._paused
             and not protocol._connection_lost
-            and (reader is None or reader.exception() is None)
+            and self._intake.error is None
             and not self._transport.is_closing()
         ):
-            return Done("drain")
+            return done("drain")
         return self._drain()
 
     async def _drain(self) -> None:

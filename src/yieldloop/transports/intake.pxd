@@ -76,7 +76,10 @@ cdef class Done(Call):
 
 
 cdef Reading _spare
+cdef Done _spare_done
 
 
 @cython.locals(made=Reading, readable=Readable)
 cdef Reading _new_reading(object reader, int how, object what)
+@cython.locals(made=Done)
+cpdef Done done(str how)

@@ -128,6 +128,7 @@ class Intake:
 
 
 _spare: Any = None  # a reading that is over, to be used again if nobody else has it
+_spare_done: Any = None
 
 
 class Readable:
@@ -286,9 +287,11 @@ class Done(Call):
         self._begun = False
 
     def advance(self) -> Any:
+        global _spare_done
         if self._begun:
             raise RuntimeError("cannot reuse already awaited coroutine")
         self._begun = True
+        _spare_done = self
         return NOTHING
 
     def named(self) -> str:
@@ -315,6 +318,18 @@ def _new_reading(reader: Any, how: int, what: Any) -> Any:
         made = Reading.__new__(Reading)
     made._begun = False
     made._open(reader, readable._in, how, what)
+    return made
+
+
+def done(how: str) -> Any:
+    """`Done`, most often without a new object."""
+    global _spare_done
+    made = _spare_done
+    _spare_done = None
+    if made is None or not _inline.sole_owner(made):
+        return Done(how)
+    made._how = how
+    made._begun = False
     return made
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import copy
 import gc
+import pickle
 import socket
 import sys
 import types
@@ -40,6 +42,87 @@ def test_any_value_passes_through_a_future_unchanged(api: Api, value: Any) -> No
         return await future
 
     assert api.run(main()) is value
+
+
+class Thing:
+    """Something that can be referred to weakly."""
+
+
+def ended_by_hand(api: Api, value: Any) -> StopIteration:
+    """What ``next()`` raises at the end of an awaited future that has *value*."""
+    loop = api.new_loop()
+    try:
+        future = loop.create_future()
+        future.set_result(value)
+        next(future.__await__())
+    except StopIteration as stop:
+        return stop.with_traceback(None)
+    finally:
+        loop.close()
+    raise AssertionError("it waits")
+
+
+def test_the_stop_iteration_of_an_await_says_what_any_other_says(api: Api) -> None:
+    stop = ended_by_hand(api, 5)
+    assert (stop.value, stop.args, str(stop), repr(stop)) == (5, (5,), "5", "StopIteration(5)")
+    for again in (copy.copy(stop), pickle.loads(pickle.dumps(stop))):
+        assert (type(again), again.value, again.args) == (StopIteration, 5, (5,))
+
+
+def test_a_stop_iteration_that_was_kept_leaves_nothing_to_later_ones(api: Api) -> None:
+    for _ in range(3):
+        kept = [ended_by_hand(api, Thing()) for _ in range(40)]  # more than are ever kept for use again
+        for place, stop in enumerate(kept):
+            if place % 4 == 0:
+                stop.add_note("a note")
+            elif place % 4 == 1:
+                stop.args = (1, 2)
+            elif place % 4 == 2:
+                stop.__suppress_context__ = True
+        things = [weakref.ref(stop.value) for stop in kept]
+        stop = None
+        kept.clear()
+        assert not any(thing() for thing in things)
+    for _ in range(40):
+        stop = ended_by_hand(api, 5)
+        assert stop.args == (5,) and not stop.__suppress_context__ and not hasattr(stop, "__notes__")
+
+
+def test_a_stop_iteration_in_a_circle_is_collected(api: Api) -> None:
+    def circle(derived: bool) -> Any:
+        stop: Any = ended_by_hand(api, thing := Thing())
+        if derived:
+            stop = type("Derived", (type(stop),), {})(thing)
+        stop.itself = stop
+        return weakref.ref(thing)
+
+    things = [circle(derived) for derived in (False, True) for _ in range(20)]
+    gc.collect()
+    assert not any(thing() for thing in things)
+
+
+def test_a_debugger_sees_a_plain_stop_iteration_in_an_await(api: Api) -> None:
+    """bdb passes over those without a traceback, if the type is the builtin one itself."""
+    seen = []
+
+    def trace(frame: Any, event: str, arg: Any) -> Any:
+        if event == "exception" and arg[2] is None:
+            seen.append(arg[0])
+        return trace
+
+    async def main() -> int:
+        future = api.m.get_running_loop().create_future()
+        future.set_result(5)
+        sys._getframe().f_trace = trace
+        sys.settrace(trace)
+        try:
+            return await future  # type: ignore[no-any-return]
+        finally:
+            sys.settrace(before)
+
+    before = sys.gettrace()
+    assert api.run(main()) == 5
+    assert all(kind is StopIteration for kind in seen)
 
 
 def test_an_exception_is_raised_where_the_task_is_awaited(api: Api) -> None:

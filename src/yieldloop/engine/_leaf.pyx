@@ -27,25 +27,37 @@ cdef extern from *:
     #endif
     }
 
+    static PyObject *yl_stop_plain(PyObject *value) {
+        if (PyTuple_Check(value) || PyExceptionInstance_Check(value)) {
+            PyObject *exc = PyObject_CallOneArg(PyExc_StopIteration, value);
+            if (exc != NULL) { PyErr_SetObject(PyExc_StopIteration, exc); Py_DECREF(exc); }
+        } else {
+            PyErr_SetObject(PyExc_StopIteration, value);
+        }
+        return NULL;
+    }
+
     /* iternext's return by StopIteration(value). NULL with no exception set means StopIteration(None).
 
        What a frame that awaits does with the exception is to take the value out and drop it. So the ones made here are used again:
        to make one takes longer than all the rest of a read that finds its bytes. They are of a type of their own, which keeps a few
-       when they die. On 3.11 no object is made unless somebody looks at it. */
+       when they die, and whose args are there when somebody looks. A debugger, which asks whether the type is StopIteration, gets
+       plain ones. On 3.11 no object is made unless somebody looks at it. */
     #if PY_VERSION_HEX >= 0x030C0000 && !defined(Py_GIL_DISABLED)
     #define YL_STOPS 16
     static PyTypeObject yl_stop_type;
-    static PyObject *yl_stops[YL_STOPS];
+    static PyObject *yl_stops[YL_STOPS];  /* dead, empty, and out of the collector's sight */
     static int yl_stops_kept = 0;
 
     static void yl_stop_dealloc(PyObject *o) {
         PyStopIterationObject *stop = (PyStopIterationObject *)o;
         PyObject *value = stop->value;
-        int used = stop->dict != NULL || stop->notes != NULL || stop->traceback != NULL || stop->context != NULL
-            || stop->cause != NULL || PyTuple_GET_SIZE(stop->args) != 0 || Py_TYPE(o) != &yl_stop_type;
+        int used = Py_TYPE(o) != &yl_stop_type || stop->args == NULL || PyTuple_GET_SIZE(stop->args) != 0  /* NULL: by tp_clear */
+            || stop->dict != NULL || stop->notes != NULL || stop->traceback != NULL || stop->context != NULL || stop->cause != NULL
+            || stop->suppress_context;
         stop->value = NULL;
         if (!used && yl_stops_kept < YL_STOPS) {
-            if (PyObject_GC_IsTracked(o)) PyObject_GC_UnTrack(o);
+            PyObject_GC_UnTrack(o);
             yl_stops[yl_stops_kept++] = o;
         } else {
             yl_stop_type.tp_base->tp_dealloc(o);
@@ -53,24 +65,69 @@ cdef extern from *:
         Py_XDECREF(value);
     }
 
+    /* The args that a StopIteration(value) has from the start. */
+    static int yl_stop_fill(PyObject *o) {
+        PyStopIterationObject *stop = (PyStopIterationObject *)o;
+        PyObject *args, *old = stop->args;
+        if (stop->value == NULL || stop->value == Py_None || old == NULL || PyTuple_GET_SIZE(old) != 0) return 0;
+        args = PyTuple_Pack(1, stop->value);
+        if (args == NULL) return -1;
+        stop->args = args;
+        Py_DECREF(old);
+        return 0;
+    }
+
+    static PyObject *yl_stop_getattro(PyObject *o, PyObject *name) {
+        return yl_stop_fill(o) < 0 ? NULL : PyObject_GenericGetAttr(o, name);
+    }
+    static PyObject *yl_stop_repr(PyObject *o) { return yl_stop_fill(o) < 0 ? NULL : yl_stop_type.tp_base->tp_repr(o); }
+    static PyObject *yl_stop_str(PyObject *o) { return yl_stop_fill(o) < 0 ? NULL : yl_stop_type.tp_base->tp_str(o); }
+
+    static PyObject *yl_stop_reduce(PyObject *o, PyObject *unused) {  /* a copy is a plain one */
+        PyStopIterationObject *stop = (PyStopIterationObject *)o;
+        PyObject *type = Py_TYPE(o) == &yl_stop_type ? PyExc_StopIteration : (PyObject *)Py_TYPE(o);
+        if (yl_stop_fill(o) < 0) return NULL;
+        return stop->dict == NULL ? PyTuple_Pack(2, type, stop->args) : PyTuple_Pack(3, type, stop->args, stop->dict);
+    }
+
+    static PyMethodDef yl_stop_methods[] = {{"__reduce__", yl_stop_reduce, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
+
     static int yl_make_stop_type(void) {
         yl_stop_type.tp_base = (PyTypeObject *)PyExc_StopIteration;
         yl_stop_type.tp_name = "StopIteration";
         yl_stop_type.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE;
         yl_stop_type.tp_dealloc = yl_stop_dealloc;
+        yl_stop_type.tp_getattro = yl_stop_getattro;
+        yl_stop_type.tp_repr = yl_stop_repr;
+        yl_stop_type.tp_str = yl_stop_str;
+        yl_stop_type.tp_methods = yl_stop_methods;
         return PyType_Ready(&yl_stop_type);
+    }
+
+    /* True if a debugger or another tool is told of exceptions. */
+    static int yl_is_traced(void) {
+    #if PY_VERSION_HEX >= 0x030D0000
+        static const uint8_t events[1] = {PY_MONITORING_EVENT_RAISE};
+        static PyMonitoringState state[1];
+        static uint64_t version = 0;
+        PyMonitoring_EnterScope(state, &version, events, 1);
+        return state[0].active;
+    #else
+        return PyThreadState_Get()->c_tracefunc != NULL;
+    #endif
     }
 
     static PyObject *yl_stop(PyObject *value) {
         PyObject *stop, *old;
         if (value == Py_None) return NULL;
+        if (yl_is_traced()) return yl_stop_plain(value);
         if (yl_stops_kept) {
             stop = yl_stops[--yl_stops_kept];
             _Py_NewReference(stop);
+            PyObject_GC_Track(stop);
         } else {
             stop = PyObject_CallNoArgs((PyObject *)&yl_stop_type);
             if (stop == NULL) return NULL;
-            PyObject_GC_UnTrack(stop);  /* the next act of whoever sees it is to drop it */
         }
         old = ((PyStopIterationObject *)stop)->value;
         ((PyStopIterationObject *)stop)->value = Py_NewRef(value);
@@ -80,16 +137,7 @@ cdef extern from *:
     }
     #else
     static int yl_make_stop_type(void) { return 0; }
-    static PyObject *yl_stop(PyObject *value) {
-        if (value == Py_None) return NULL;
-        if (PyTuple_Check(value) || PyExceptionInstance_Check(value)) {
-            PyObject *exc = PyObject_CallOneArg(PyExc_StopIteration, value);
-            if (exc != NULL) { PyErr_SetObject(PyExc_StopIteration, exc); Py_DECREF(exc); }
-        } else {
-            PyErr_SetObject(PyExc_StopIteration, value);
-        }
-        return NULL;
-    }
+    static PyObject *yl_stop(PyObject *value) { return value == Py_None ? NULL : yl_stop_plain(value); }
     #endif
 
     /* One reference, and no weak one: nobody but the caller can ever look at it again. */

@@ -420,3 +420,24 @@ def test_the_collector_may_run_anywhere_among_hidden_entries(ours: Api) -> None:
         ours.run(main())
     finally:
         gc.set_threshold(*before)
+
+
+@pytest.mark.parametrize("close", [False, True])
+def test_a_loop_keeps_nothing_of_the_context_that_it_ran_in(api: Api, close: bool) -> None:
+    loop = api.new_loop()
+
+    def run() -> Any:
+        var.set(thing := Thing())
+        loop.call_soon(int)
+        if not close:
+            loop.run_until_complete(api.m.sleep(0))
+        return weakref.ref(thing)
+
+    try:
+        thing = contextvars.copy_context().run(run)
+        if close:
+            loop.close()
+        gc.collect()
+        assert thing() is None
+    finally:
+        loop.close()

@@ -474,6 +474,29 @@ def test_drain_does_not_suspend_while_there_is_room(world):
     world.run(main())
 
 
+def test_drain_looks_when_it_is_awaited(world):
+    async def main():
+        _reader, writer, protocol = connected(world, Transport())
+        call = writer.drain()
+        task = asyncio.ensure_future(writer.drain())
+        protocol.pause_writing()
+        later = asyncio.ensure_future(call)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not task.done() and not later.done()
+        protocol.resume_writing()
+        await asyncio.gather(task, later)
+        call = writer.drain()
+        protocol.connection_lost(ConnectionResetError("gone"))
+        with pytest.raises(ConnectionResetError, match="gone"):
+            await call
+        with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+            await call
+        writer.close()
+
+    world.run(main())
+
+
 def test_drain_waits_between_pause_and_resume(world):
     async def main():
         transport = Transport()

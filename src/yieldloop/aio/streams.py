@@ -26,7 +26,7 @@ from yieldloop.aio.tasks import sleep
 from yieldloop.engine.calls import as_coroutine_function
 from yieldloop.engine.coroutines import iscoroutine
 from yieldloop.engine.running import current_loop, get_running_loop
-from yieldloop.transports.intake import Intake, done
+from yieldloop.transports.intake import Intake, draining
 
 __all__: tuple[str, ...] = ("StreamReader", "StreamWriter", "StreamReaderProtocol", "open_connection", "start_server")
 
@@ -338,15 +338,9 @@ class StreamWriter(asyncio.StreamWriter):
         ConnectionResetError("Connection lost") once it is gone. To be awaited.
         """
         protocol = self._protocol
-        if (
-            protocol is self._plain
-            and not protocol._paused
-            and not protocol._connection_lost
-            and self._intake.error is None
-            and not self._transport.is_closing()
-        ):
-            return done("drain")
-        return self._drain()
+        if protocol is not self._plain:
+            return self._drain()
+        return draining(self, protocol, self._intake, self._transport)
 
     async def _drain(self) -> None:
         reader = self._reader

@@ -99,3 +99,8 @@ cdef class Contexts:
         if self._lent is not None and not yl_is_current(self._lent):
             self._lent = None
         return 0
+
+    cdef inline int clear(self) except -1:
+        self.drop()
+        self._kept = None
+        return 0

@@ -8,9 +8,9 @@ not live here: who runs when.
 
 Rule 1: a snapshot is never entered. Rule 2: a lent context is lent again only if nobody else has it and it holds what it held: a
 token, a `get_context()` or a new value keep it out. Rule 3: a snapshot of anything but the loop's own surroundings does not
-outlive the iteration (`forget`), or it would keep a program's objects alive. Rule 4: whoever is done stays inside, since most
-often the next one is lent the same values; what must not run there (what makes no promise of a context, what is done between two
-turns) is preceded by `leave`.
+outlive the iteration (`forget`), and that one not the run (`clear`), or it would keep a program's objects alive. Rule 4: whoever is
+done stays inside, since most often the next one is lent the same values; what must not run there (what makes no promise of a
+context, what is done between two turns) is preceded by `leave`.
 
 Interpreted code can compare neither two contexts' values by identity nor count references, and makes plain copies: ``lends``
 is False there, and nobody calls ``enter``. ``_contexts.pyx`` is the compiled twin; it asks the interpreter at its import whether a
@@ -65,3 +65,6 @@ class Contexts:
 
     def forget(self) -> None:
         """The iteration is over: keep no snapshot but the one of the surroundings, which live anyway."""
+
+    def clear(self) -> None:
+        """The run is over, and its surroundings may be as well: keep nothing."""

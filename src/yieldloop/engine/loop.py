@@ -305,6 +305,7 @@ class LoopCore(Core):
         self._heap.clear()
         self._spare.clear()
         self._spare_threadsafe.clear()
+        self._contexts.clear()
 
     # --- the iteration -------------------------------------------------------------------------------------------------
 
@@ -318,6 +319,7 @@ class LoopCore(Core):
         finally:  # also when SystemExit or KeyboardInterrupt left a task's step
             if self._entered:
                 self._leave()
+            self._contexts.clear()
 
     def _iterate_once(self) -> None:
         try:

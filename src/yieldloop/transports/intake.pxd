@@ -43,9 +43,17 @@ cdef class Readable:
     cdef public object _loop
 
 
-cdef class Reading(Call):
+cdef class Shortcut(Call):
     cdef bint _begun
     cdef object _coro
+
+    cdef object _drive(self, object error)
+    cdef int _end(self) except -1
+    cdef bint is_new(self) except -1
+    cdef object waits_for(self)
+
+
+cdef class Reading(Shortcut):
     cdef object _future
     cdef int _how
     cdef Intake _intake
@@ -62,24 +70,26 @@ cdef class Reading(Call):
     cdef object _drive(self, object error)
     cdef int _end(self) except -1
     cdef str named(self)
-    cdef bint is_new(self) except -1
     cdef object waits_for(self)
 
 
-cdef class Done(Call):
-    cdef bint _begun
-    cdef str _how
+cdef class Draining(Shortcut):
+    cdef Intake _intake
+    cdef object _protocol
+    cdef object _transport
+    cdef object _writer
 
+    cdef int _open(self, object writer, object protocol, Intake intake, object transport) except -1
     cdef object advance(self)
+    cdef int _end(self) except -1
     cdef str named(self)
-    cdef bint is_new(self) except -1
 
 
 cdef Reading _spare
-cdef Done _spare_done
+cdef Draining _spare_draining
 
 
 @cython.locals(made=Reading, readable=Readable)
 cdef Reading _new_reading(object reader, int how, object what)
-@cython.locals(made=Done)
-cpdef Done done(str how)
+@cython.locals(made=Draining)
+cpdef Draining draining(object writer, object protocol, Intake intake, object transport)

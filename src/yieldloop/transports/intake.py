@@ -1,14 +1,16 @@
 """The way of received bytes from a transport to the one task that waits for them, without a frame.
 
-What lives here: `Intake`, what a stream has received and who waits for it, and `Reading`, the awaitable of one read. What may
-not: what a reader says to its users (errors and their words, the end of a stream, limits: ``aio/_reader.py``), system calls.
+What lives here: `Intake`, what a stream has received and who waits for it, `Reading`, the awaitable of one read, and `Draining`,
+that of one ``drain()``. What may not: what a reader says to its users (errors and their words, the end of a stream, limits:
+``aio/_reader.py``), system calls.
 
 A transport that knows an intake feeds it directly: between the kernel and the waiting task no protocol method is called. Every
 other way in (a BufferedProtocol, TLS, a test) calls the same `feed`.
 
 Rules for the editor:
 1. A read that finds its bytes does not suspend, and makes nothing but the bytes.
-2. A read does nothing before it is awaited: a task that is cancelled before its first step has taken nothing.
+2. A call does nothing before it is awaited: a task that is cancelled before its first step has taken nothing, and a drain that
+   was asked for before the write waits for it.
 3. Whatever is not plain (an error, the end, a limit that is reached, a second reader) is left to the reader's own coroutine,
    which `Reading` then drives: it looks again and finds the words.
 """
@@ -128,7 +130,7 @@ class Intake:
 
 
 _spare: Any = None  # a reading that is over, to be used again if nobody else has it
-_spare_done: Any = None
+_spare_draining: Any = None
 
 
 class Readable:
@@ -141,12 +143,61 @@ class Readable:
         self._loop = loop
 
 
-class Reading(Call):
-    """One read of a reader: *how* is the place of its method's name in NAMES, *what* its argument. One use, like a coroutine."""
+class Shortcut(Call):
+    """A call that is most often over in its first step; else a coroutine does it."""
 
     __slots__ = (
         "_begun",
-        "_coro",  # the reader's own coroutine, once this is no plain case
+        "_coro",  # that coroutine, once this is no plain case
+    )
+
+    def _drive(self, error: Any) -> Any:
+        """A step of the coroutine."""
+        got = iter_send(self._coro, None) if error is None else iter_throw(self._coro, error)
+        if type(got) is Outcome:
+            self._end()
+            if got.error is not None:
+                try:
+                    raise got.error
+                finally:
+                    del error, got  # as in `throw`
+        return got
+
+    def _end(self) -> None:
+        self._coro: Any = None
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
+        """Raise in the call, as a generator's ``throw``. Nothing was taken."""
+        error = _as_exception(typ, val, tb)
+        try:
+            if self._coro is not None:
+                got = self._drive(error)
+                if type(got) is Outcome:
+                    raise StopIteration(got.value)
+                return got
+            self.close()
+            raise error
+        finally:
+            del typ, val, tb, error  # as in `iter_throw`: a traceback holds our frame
+
+    def close(self) -> None:
+        """End without a result."""
+        self._begun = True
+        if self._coro is not None:
+            self._coro.close()
+        self._end()
+
+    def is_new(self) -> bool:
+        return not self._begun
+
+    def waits_for(self) -> Any:
+        return self._coro
+
+
+class Reading(Shortcut):
+    """One read of a reader: *how* is the place of its method's name in NAMES, *what* its argument. One use, like a coroutine."""
+
+    __slots__ = (
         "_future",  # what the caller's task is parked on
         "_how",
         "_intake",
@@ -221,18 +272,10 @@ class Reading(Call):
         return bool(self._intake.buffer.size <= self._intake._most)
 
     def _drive(self, error: Any) -> Any:
-        """A step of the reader's coroutine."""
-        got = iter_send(self._coro, None) if error is None else iter_throw(self._coro, error)
-        if type(got) is Outcome:
-            how = self._how
-            self._end()
-            if got.error is not None:
-                try:
-                    raise got.error
-                finally:
-                    del error, got  # as in `throw`
-            if how == NEXT and not got.value:
-                raise StopAsyncIteration
+        how = self._how
+        got = Shortcut._drive(self, error)
+        if how == NEXT and type(got) is Outcome and not got.value:
+            raise StopAsyncIteration
         return got
 
     def _end(self) -> None:
@@ -241,34 +284,14 @@ class Reading(Call):
         self._future = None
         self._coro = None
 
-    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
-        """Raise in the read, as a generator's ``throw``. Nothing was taken."""
-        error = _as_exception(typ, val, tb)
-        try:
-            if self._coro is not None:
-                got = self._drive(error)
-                if type(got) is Outcome:
-                    raise StopIteration(got.value)
-                return got
-            self.close()
-            raise error
-        finally:
-            del typ, val, tb, error  # as in `iter_throw`: a traceback holds our frame
-
     def close(self) -> None:
         """End without a result."""
-        self._begun = True
-        if self._coro is not None:
-            self._coro.close()
-        elif self._future is not None:
+        if self._coro is None and self._future is not None:
             self._intake.unpark(self._future)
-        self._end()
+        Shortcut.close(self)
 
     def named(self) -> str:
         return NAMES[self._how]
-
-    def is_new(self) -> bool:
-        return not self._begun
 
     def waits_for(self) -> Any:
         return self._future if self._coro is None else self._coro
@@ -277,32 +300,53 @@ class Reading(Call):
         return f"<{NAMES[self._how]}() of {self._reader!r}>"
 
 
-class Done(Call):
-    """A call of *how* that had nothing to wait for. One use, like a coroutine."""
+class Draining(Shortcut):
+    """One ``drain()`` of *writer*, which looks when it is awaited whether there is anything to wait for. One use."""
 
-    __slots__ = ("_begun", "_how")
+    __slots__ = ("_intake", "_protocol", "_transport", "_writer")
 
-    def __init__(self, how: str) -> None:
-        self._how = how
+    def __init__(self, writer: Any, protocol: Any, intake: Any, transport: Any) -> None:
+        self._open(writer, protocol, intake, transport)
+
+    def _open(self, writer: Any, protocol: Any, intake: Any, transport: Any) -> None:
+        self._writer = writer
+        self._protocol = protocol
+        self._intake = intake
+        self._transport = transport
         self._begun = False
+        if _inline.born_bare():
+            self._coro: Any = None
 
     def advance(self) -> Any:
-        global _spare_done
-        if self._begun:
+        global _spare_draining
+        if self._coro is not None:
+            return self._drive(None)
+        writer = self._writer
+        if writer is None:
             raise RuntimeError("cannot reuse already awaited coroutine")
         self._begun = True
-        _spare_done = self
-        return NOTHING
+        protocol = self._protocol
+        if (
+            not protocol._paused
+            and not protocol._connection_lost
+            and self._intake.error is None
+            and not self._transport.is_closing()
+        ):
+            self._end()
+            _spare_draining = self
+            return NOTHING
+        self._coro = writer._drain()
+        return self._drive(None)
+
+    def _end(self) -> None:
+        self._writer = None
+        self._protocol = None
+        self._intake = None
+        self._transport = None
+        self._coro = None
 
     def named(self) -> str:
-        return self._how
-
-    def is_new(self) -> bool:
-        return not self._begun
-
-    def close(self) -> None:
-        """End without a result."""
-        self._begun = True
+        return "drain"
 
 
 # --- a reader's methods ------------------------------------------------------------------------------------------------
@@ -321,15 +365,14 @@ def _new_reading(reader: Any, how: int, what: Any) -> Any:
     return made
 
 
-def done(how: str) -> Any:
-    """`Done`, most often without a new object."""
-    global _spare_done
-    made = _spare_done
-    _spare_done = None
+def draining(writer: Any, protocol: Any, intake: Any, transport: Any) -> Any:
+    """`Draining`, most often without a new object. *protocol* has the flags of a `FlowControlMixin`."""
+    global _spare_draining
+    made = _spare_draining
+    _spare_draining = None
     if made is None or not _inline.sole_owner(made):
-        return Done(how)
-    made._how = how
-    made._begun = False
+        made = Draining.__new__(Draining)
+    made._open(writer, protocol, intake, transport)
     return made
 
 

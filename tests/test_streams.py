@@ -460,6 +460,23 @@ def connected(world, transport):
     return reader, world.m.StreamWriter(transport, protocol, reader, loop), protocol
 
 
+def test_lines_come_by_a_readline_of_ones_own(world):
+    class Shouting(world.m.StreamReader):
+        async def readline(self):
+            return (await super().readline()).upper()
+
+    class Derived(Shouting):
+        pass
+
+    async def main():
+        reader = Derived()
+        reader.feed_data(b"a\nb\n")
+        reader.feed_eof()
+        assert [line async for line in reader] == [b"A\n", b"B\n"]
+
+    world.run(main())
+
+
 def test_drain_does_not_suspend_while_there_is_room(world):
     async def main():
         transport = Transport()

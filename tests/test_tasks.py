@@ -735,3 +735,17 @@ def test_many_tasks_leave_no_reference_behind(ours: Api) -> None:
         assert abs(sys.getrefcount(loop) - before) < 20
 
     ours.run(main())
+
+
+def test_no_task_is_current_in_a_callback_when_debug_mode_has_just_begun(api: Api) -> None:
+    seen = []
+
+    async def main() -> None:
+        loop = api.m.get_running_loop()
+        loop.call_soon(lambda: seen.append(asyncio.current_task()))
+        loop.set_debug(True)
+        await api.m.sleep(0)
+        loop.set_debug(False)
+
+    api.run(main())
+    assert seen == [None]

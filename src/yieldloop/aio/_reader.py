@@ -189,6 +189,12 @@ class StreamReader(Readable, asyncio.StreamReader):
     readuntil = intake.readuntil
     __anext__ = intake.next_line
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A class with a `readline` of its own gets lines by it in ``async for`` as well."""
+        super().__init_subclass__(**kwargs)
+        if cls.readline is not StreamReader.readline and cls.__anext__ is StreamReader.__anext__:
+            cls.__anext__ = _next_by_readline
+
     def __aiter__(self) -> StreamReader:
         return self
 
@@ -292,6 +298,13 @@ class StreamReader(Readable, asyncio.StreamReader):
             f"much, pass a larger limit= to open_connection(), start_server() or StreamReader()",
             consumed,
         )
+
+
+async def _next_by_readline(self: Any) -> bytes:
+    line: bytes = await self.readline()
+    if line == b"":
+        raise StopAsyncIteration
+    return line
 
 
 def direct_intake(reader: Any) -> Any:

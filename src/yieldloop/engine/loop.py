@@ -463,6 +463,8 @@ class LoopCore(Core):
     def _run_ready_watched(self, count: int) -> None:
         """The same with a probe told, or with debug mode's clock on every entry."""
         ready = self._ready
+        if self._entered:  # by the last entry of `_run_ready`, if this mode has just begun
+            self._leave()
         while count > 0 and ready.size():
             count -= 1
             entry = ready.pop()

@@ -273,7 +273,10 @@ class Reading(Shortcut):
 
     def _drive(self, error: Any) -> Any:
         how = self._how
-        got = Shortcut._drive(self, error)
+        try:
+            got = Shortcut._drive(self, error)
+        finally:
+            del error  # as in `throw`
         if how == NEXT and type(got) is Outcome and not got.value:
             raise StopAsyncIteration
         return got

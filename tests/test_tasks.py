@@ -749,3 +749,27 @@ def test_no_task_is_current_in_a_callback_when_debug_mode_has_just_begun(api: Ap
 
     api.run(main())
     assert seen == [None]
+
+
+@pytest.mark.parametrize("suspends", [False, True])
+def test_a_task_that_was_settled_from_outside_is_not_held(ours: Api, suspends: bool) -> None:
+    told = []
+
+    async def main() -> Any:
+        loop = ours.m.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: told.append(type(context["exception"])))
+
+        async def settled(thing: Thing) -> None:
+            yieldloop.Future.set_result(asyncio.current_task(), 1)
+            if suspends:
+                await ours.m.sleep(0)
+
+        ours.m.create_task(settled(Thing()))
+        things = [weakref.ref(obj) for obj in gc.get_objects() if type(obj) is Thing]
+        for _ in range(3):
+            await ours.m.sleep(0)
+        gc.collect()
+        return [bool(thing()) for thing in things]
+
+    assert ours.run(main()) == [False]
+    assert told == [asyncio.InvalidStateError]

@@ -422,6 +422,7 @@ class Task(Future):
     def step(self) -> None:
         """Resume the coroutine once. Runs inside the task's context, as the current task."""
         if self._state is not PENDING:
+            self._let_go()
             raise InvalidStateError(f"step(): already done: {self!r}")
         error = None
         waited = self._fut_waiter
@@ -599,6 +600,7 @@ class Task(Future):
     def _finish(self, outcome: Any) -> None:
         error = outcome.error
         if self._state is not PENDING:  # somebody settled it by Future's methods while it ran: what it brings is too late
+            self._let_go()
             raise InvalidStateError(f"{self._state}: {self!r}") from error
         if error is None:
             if self._must_cancel:  # cancelled by itself after its last wait
@@ -642,6 +644,13 @@ class Task(Future):
             self._changed = core._tick
         if core._probe is not None:
             core.emit("task_done", self)
+
+    def _let_go(self) -> None:
+        """It was settled from outside, and will not be stepped again: its loop need not hold it."""
+        if self._core is not None:
+            self._core._tasks.discard(self)
+        else:
+            _stock._unregister_task(self)  # type: ignore[arg-type]
 
     def fail(self, error: BaseException) -> None:
         """End with *error*, which came from the machinery around the step (a context that cannot be entered)."""

@@ -235,7 +235,7 @@ class LoopCore(Core):
 
     def create_future(self) -> Any:
         """A `Future` bound to this loop; while a task that is not ours runs (`asyncio.Task` called by name, as aiohttp does), one
-        of the standard library's: its tasks take the long way to any other, which costs a request six per cent.
+        of the standard library's, since its tasks wait for any other by a longer way.
         """
         if not self._entered and self._in_entry:
             task = current_on(self)

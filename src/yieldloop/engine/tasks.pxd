@@ -75,8 +75,8 @@ cdef class Task(Future):
     cdef int _tell_woken(self, Core core, object by) except -1
     @cython.locals(tick=cython.longlong, due=cython.longlong, earliest=cython.longlong)
     cdef object _tell_where(self, Core core)
-    @cython.locals(other=Task, core=Core)
-    cdef int _note_parked(self, object on) except -1
+    @cython.locals(other=Task)
+    cdef int _tell_parked(self, Core core, object on) except -1
     @cython.locals(recorder=Recorder)
     cdef int _tell_done(self, Core core) except -1
     cdef int _refuse(self, str text) except -1

@@ -546,12 +546,15 @@ class Task(Future):
         else:
             future._asyncio_future_blocking = False
             self._fut_waiter = future
-            self._note_parked(future)
+            if self._core is None:
+                self._changed = _inline.ticks()
+            elif self._core._watched:
+                self._tell_parked(self._core, future)
+            else:
+                self._changed = self._core._tick
             future.add_waiter(self)
             if self._must_cancel and future.cancel(msg=self._cancel_message):
                 self._must_cancel = False
-            if self._core is not None and self._core._probe is not None:
-                self._core.emit("task_parked", self, future)
 
     def _park_on_foreign(self, yielded: Any) -> None:
         """Anything but a plain future of ours: a subclass, a stock future, a look-alike, or a mistake."""
@@ -568,27 +571,25 @@ class Task(Future):
             self._refuse(f"Task cannot await on itself: {self!r}")
         else:
             yielded._asyncio_future_blocking = False
-            self._note_parked(yielded)
             yielded.add_done_callback(self.wakeup, context=self.get_context())
             self._fut_waiter = yielded
+            if self._core is None:
+                self._changed = _inline.ticks()
+            else:
+                self._tell_parked(self._core, yielded)
             if self._must_cancel and yielded.cancel(msg=self._cancel_message):
                 self._must_cancel = False
-            if self._core is not None and self._core._probe is not None:
-                self._core.emit("task_parked", self, yielded)
 
-    def _note_parked(self, on: Any) -> None:
-        core = self._core
-        if core is None:
-            self._changed = _inline.ticks()
-        elif core._recorder is None:
-            self._changed = core._tick
-        else:
+    def _tell_parked(self, core: Any, on: Any) -> None:
+        if core._recorder is not None:
             if type(on) is Task:
                 other = on
                 core._tick = core._recorder.note(_record.PARKED_TASK, self._number, other._number)
             else:
                 core._tick = core._recorder.note(_record.PARKED, self._number, _inline.address(on))
-            self._changed = core._tick
+        self._changed = core._tick
+        if core._probe is not None:
+            core.emit("task_parked", self, on)
 
     def _refuse(self, text: str) -> None:
         """Answer a bad yield in the coroutine, at its next step, where the traceback shows the line."""

@@ -109,6 +109,19 @@ def test_the_await_chain_that_the_snapshot_knows_is_part_of_the_stack() -> None:
     assert chain in export.collapsed(synthetic())
 
 
+def test_the_await_chain_that_was_recorded_is_part_of_the_stack() -> None:
+    document = recording(*STORY["loops"][0]["events"])
+    loop = document["loops"][0]
+    loop["places"] = {"3": {"name": "main", "file": "x.py", "line": 4}, "4": {"name": "sleep", "module": "y", "under": 3}}
+    loop["stood"] = {"3": 4}
+    assert "loop;parked;main (x.py:4);sleep;a future 2\n" in export.collapsed(document)
+    loop["things"]["9"] = {"kind": "task", "label": "task 'child'", "task": 2}
+    loop["stood"] = {"3": 3}
+    lines = export.collapsed(document)
+    assert "loop;parked;main (x.py:4);task 'child' 2\n" in lines
+    assert "loop;running;main (x.py:4);child() 3\n" in lines
+
+
 PROGRAM = """
 import asyncio
 
@@ -200,6 +213,10 @@ def test_a_real_recording_is_loaded_by_perfetto_with_its_tasks(trace: perfetto.T
     slept = "select max(slice.dur) from slice join thread_track on slice.track_id = thread_track.id join thread using (utid) "
     ((longest,),) = trace.query(slept + "where thread.name = 'sleeper' and slice.name = 'sleep'")
     assert longest >= 20_000_000
+    chain = "select extract_arg(arg_set_id, 'args.chain[0]'), extract_arg(arg_set_id, 'args.chain[1]') from slice "
+    program = tmp_path / "program.py"
+    ((outermost, following),) = trace.query(chain + f"where slice.name = 'sleep' and slice.dur = {longest}")
+    assert outermost == f"nap ({program}:5)" and following.startswith("sleep (")
 
 
 def speedscope_file(document: dict[str, Any]) -> dict[str, Any]:
@@ -252,8 +269,9 @@ def test_speedscope_itself_shows_the_file(browser: Any) -> None:
 def test_a_real_recording_tells_where_its_time_went(tmp_path: Path) -> None:
     record_of_a_program(tmp_path / "it")
     lines = dict(line.rsplit(" ", 1) for line in export.collapsed(pages.read_document(tmp_path / "it")).splitlines())
-    slept = [int(us) for stack, us in lines.items() if stack.endswith(";parked;main;nap;sleep")]
-    assert slept and slept[0] >= 20_000
+    program = tmp_path / "program.py"
+    (slept,) = [(stack, int(us)) for stack, us in lines.items() if ";parked;" in stack and stack.endswith(";sleep")]
+    assert f";parked;main ({program}:8);nap ({program}:5);sleep (" in slept[0] and slept[1] >= 20_000
 
 
 @pytest.mark.parametrize("name", pages.FORMATS)

@@ -21,6 +21,7 @@ import yieldloop
 from yieldloop import record
 from yieldloop.engine import recording
 from yieldloop.engine._record import Recorder
+from yieldloop.loop import watching
 from yieldloop.record import decode, files
 
 MIXED = """
@@ -253,6 +254,22 @@ def test_times_are_those_of_the_clock_and_never_go_back(tmp_path):
 
 
 PARK = ("task_parked", "task_woken")
+
+
+def test_what_it_takes_to_begin_a_run_is_no_part_of_the_first_step(tmp_path, monkeypatch):
+    begun, over = watching.begun, []
+
+    def slowly(loop):
+        begun(loop)
+        over.append(time.monotonic_ns())
+
+    async def main():
+        record.save(tmp_path / "file")
+
+    monkeypatch.setattr(watching, "begun", slowly)
+    yieldloop.run(main())
+    events = record.load(tmp_path / "file").as_json()["loops"][-1]["events"]
+    assert next(t for t, kind, _, _ in events if kind == "task_stepped") >= over[0] - 1000
 
 
 def test_what_ran_when_it_was_saved_is_running(tmp_path):

@@ -124,7 +124,6 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         self._check_closed()
         self._check_running()
         self._check_fork()
-        self._look_at_clock()
         self._set_coroutine_origin_tracking(self._debug)
         hooks = sys.get_asyncgen_hooks()
         try:
@@ -134,6 +133,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
             _set_running_loop(self)
             self._begin_run()
             watching.begun(self)
+            self._look_at_clock()  # now: what it took to begin is no part of the first step
             own = type(self)._run_once is BaseLoop._run_once and "_run_once" not in vars(self)
             if own:
                 self._iterate_until_stopped()

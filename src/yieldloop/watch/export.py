@@ -73,7 +73,8 @@ class _TraceOfLoop:
     def of_task(self, span: Span) -> dict[str, Any]:
         if span.state == "parked":
             thing = self.loop.thing(span.thing)
-            return self.slice(str(thing["label"]), 10 + span.subject, span, state="parked", on=thing["kind"])
+            chain = {"chain": _frames(self.loop.chain(span))} if span.place else {}
+            return self.slice(str(thing["label"]), 10 + span.subject, span, state="parked", on=thing["kind"], **chain)
         woken = {"woken by": self.loop.thing(span.thing)["label"]} if span.thing else {}
         return self.slice(span.state, 10 + span.subject, span, state=span.state, **woken)
 
@@ -117,44 +118,59 @@ def document_argv(document: dict[str, Any]) -> list[str]:
     return [str(word) for word in document["process"].get("argv") or ["yieldloop"]]
 
 
+def _frames(links: list[dict[str, Any]]) -> list[str]:
+    """The links of an await chain, each by its name and, if it has code, its line."""
+    return [f"{link['name']} ({link['file']}:{link['line']})" if link.get("file") else str(link["name"]) for link in links]
+
+
 class _Chains:
     """The await chains of one loop's tasks: through the tasks that wait for a task, down to its own frames where they are known."""
 
     def __init__(self, loop: Loop, snapshot: dict[str, Any] | None) -> None:
         self.loop = loop
-        self.frames: dict[int, tuple[str, ...]] = {}
-        """What the snapshot knows of each task."""
-        self.ends: dict[int, str] = {}
-        """And what it says that the task is parked on: the recording learns that only when it is woken."""
-        self.awaited_by: dict[int, int] = {}
-        """Who awaits each task: the last that the recording knows, or the snapshot."""
+        self.now: dict[int, tuple[list[str], str | None]] = {}
+        """What the snapshot knows of each task: its frames, and what it is parked on, which the recording learns at the wake-up."""
+        self.awaited_by: dict[int, Span] = {}
+        """Who awaits each task, from when to when: the last that the recording knows, or the snapshot."""
+        self.known: dict[int, list[str]] = {}
+        """The frames of each place."""
+        waits = {span.subject: span for span in loop.tasks if span.state == "parked"}  # of each task the last
         for span in loop.tasks:
             child = loop.thing(span.thing).get("task") if span.state == "parked" else None
             if child is not None:
-                self.awaited_by[int(child)] = span.subject
+                self.awaited_by[int(child)] = span
         for task in (task for taken in (snapshot or {"loops": []})["loops"] for task in taken["tasks"]):
-            self.frames[task["id"]] = tuple(f"{link['name']} ({link['file']}:{link['line']})" for link in task["chain"])
-            if task.get("end"):
-                self.ends[task["id"]] = str(task["end"]["label"])
-            for child in (task.get("end") or {}).get("tasks", ()):
-                self.awaited_by[child] = task["id"]
+            end = task.get("end") or {}
+            self.now[task["id"]] = _frames(task["chain"]), end.get("label")
+            for child in end.get("tasks", ()) if task["id"] in waits else ():
+                self.awaited_by[child] = waits[task["id"]]
 
     def of(self, span: Span) -> tuple[str, ...]:
         """Whoever awaits the span's task, outermost first; the task; and what it was parked on."""
-        chain: tuple[str, ...] = (self.loop.coroutine(span.subject),)
-        if span.state == "parked":
-            end = str(self.loop.thing(span.thing)["label"])
-            if span.end == self.loop.end and self.frames.get(span.subject):  # the snapshot was taken in this very span
-                chain = self.frames[span.subject]
-                end = self.ends.get(span.subject, end)
-            chain += (end,)
+        chain, end = self.within(span)
+        if end is not None and end != chain[-1]:
+            chain = [*chain, end]
         seen = {span.subject}
         parent = self.awaited_by.get(span.subject)
-        while parent is not None and parent not in seen:
-            seen.add(parent)
-            chain = (self.loop.coroutine(parent), *chain)
-            parent = self.awaited_by.get(parent)
-        return chain
+        while parent is not None and parent.subject not in seen:
+            seen.add(parent.subject)
+            chain = self.within(parent)[0] + chain
+            parent = self.awaited_by.get(parent.subject)
+        return tuple(chain)
+
+    def within(self, span: Span) -> tuple[list[str], str | None]:
+        """The frames of the span's own task, or the name of its coroutine, and what it was parked on."""
+        frames, end = [self.loop.coroutine(span.subject)], None
+        if span.state == "parked":
+            end = str(self.loop.thing(span.thing)["label"])
+            if span.end == self.loop.end and self.now.get(span.subject, ([],))[0]:  # the snapshot was taken in this very span
+                frames, of_now = self.now[span.subject]
+                end = of_now or end
+            elif span.place:
+                if span.place not in self.known:
+                    self.known[span.place] = _frames(self.loop.chain(span))
+                frames = self.known[span.place]
+        return frames, end
 
 
 def _stacks(document: dict[str, Any]) -> Counter[tuple[str, ...]]:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from yieldloop.record.places import chain_of
+
 __all__ = ["Loop", "Span", "loops"]
 
 
@@ -17,7 +19,8 @@ class Span:
     """From *begin* to *end* (nanoseconds of the process's monotonic clock) *subject* was in *state*.
 
     A task's states are ``ready``, ``running`` and ``parked``; a thread's are ``step``, ``callback`` and ``poll``. *subject* is a
-    task's number, or the id of the thing that was called. *thing* is what a task was parked on or was woken by, or 0.
+    task's number, or the id of the thing that was called. *thing* is what a task was parked on or was woken by, or 0. *place* is
+    where it stood when it parked, if that was recorded, or 0.
     """
 
     subject: int
@@ -25,6 +28,7 @@ class Span:
     begin: int
     end: int
     thing: int = 0
+    place: int = 0
 
 
 @dataclass(slots=True, frozen=True)
@@ -53,6 +57,10 @@ class Loop:
         facts = self.document["tasks"].get(str(number))
         return str(facts["coro"]) if facts and facts.get("coro") else self.task_name(number)
 
+    def chain(self, span: Span) -> list[dict[str, Any]]:
+        """The await chain of *span*'s task in that span, outermost first; empty if it was not recorded."""
+        return chain_of(self.document.get("places", {}), span.place) if span.place else []
+
     def thing(self, number: int) -> dict[str, Any]:
         """What is known of thing *number*: kind and label at least."""
         found: dict[str, Any] = self.document["things"].get(str(number)) or {"kind": "unknown", "label": f"thing {number}"}
@@ -69,21 +77,22 @@ _ENTERS = {"task_created": "ready", "task_stepped": "running", "task_done": ""}
 
 
 class _Reader:
-    """Follows the events of one loop. `doing` is each task's (state, since when, thing)."""
+    """Follows the events of one loop. `doing` is each task's (state, since when, thing, place)."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         events = document["events"]
         self.loop = Loop(document, events[0][0] if events else 0, events[-1][0] if events else 0, [], [], [])
-        self.doing: dict[int, tuple[str, int, int]] = {}
+        self.doing: dict[int, tuple[str, int, int, int]] = {}
         self.stack: list[tuple[str, int]] = []
         """What the thread is in, outermost first: a step may run within a callback or another step."""
         self.since = self.loop.begin
         """Since when the innermost of them has run."""
 
     def read(self) -> Loop:
-        for when, kind, subject, thing in self.loop.document["events"]:
+        stood = self.loop.document.get("stood", {})
+        for index, (when, kind, subject, thing) in enumerate(self.loop.document["events"]):
             if kind == "task_parked":
-                self.enter(subject, "parked" if thing else "ready", when, thing)
+                self.enter(subject, "parked" if thing else "ready", when, thing, stood.get(str(index), 0))
             elif kind == "task_woken":
                 if self.doing.get(subject, ("",))[0] != "running":
                     self.enter(subject, "ready", when, thing)
@@ -101,14 +110,14 @@ class _Reader:
             self.end(self.stack[-1][0], self.loop.end)
         return self.loop
 
-    def enter(self, task: int, state: str, when: int, thing: int) -> None:
+    def enter(self, task: int, state: str, when: int, thing: int, place: int = 0) -> None:
         before = self.doing.pop(task, None)
         if before is not None:
-            self.loop.tasks.append(Span(task, before[0], before[1], when, before[2]))
+            self.loop.tasks.append(Span(task, before[0], before[1], when, *before[2:]))
             if before[0] == "running":
                 self.end("step", when)
         if state:
-            self.doing[task] = (state, when, thing)
+            self.doing[task] = (state, when, thing, place)
             if state == "running":
                 self.begin("step", task, when)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -98,15 +99,17 @@ def test_head_and_body_written_by_a_task_leave_in_one_system_call(ours: Any, deb
     on_a_link(ours, body, debug=debug)
 
 
-def test_head_and_body_written_by_a_callback_leave_before_the_next_one_runs(ours: Any) -> None:
+@pytest.mark.parametrize("debug", [False, True], ids=["plain", "debug"])
+def test_head_and_body_written_by_two_callbacks_of_an_iteration_leave_in_one_system_call(ours: Any, debug: bool) -> None:
     async def body(link: Link) -> None:
         loop = asyncio.get_running_loop()
-        seen = loop.create_future()
-        loop.call_soon(write_head_and_body, link)
-        loop.call_soon(lambda: seen.set_result(link.packets()))
-        assert await seen == [b"head body"]
+        loop.call_soon(link.transport.write, b"head ")
+        loop.call_soon(link.transport.write, bytearray(b"body"))
+        await next_step()
+        await next_step()
+        assert link.packets() == [b"head body"]
 
-    on_a_link(ours, body)
+    on_a_link(ours, body, debug=debug)
 
 
 def test_head_and_body_written_when_data_come_leave_in_one_system_call(ours: Any) -> None:
@@ -122,19 +125,52 @@ def test_head_and_body_written_when_data_come_leave_in_one_system_call(ours: Any
     on_a_link(ours, body)
 
 
-def test_a_lone_write_does_not_wait_for_the_end_of_the_iteration(ours: Any) -> None:
+def test_a_write_has_left_when_the_next_iteration_begins(ours: Any) -> None:
     async def body(link: Link) -> None:
-        async def write() -> None:
+        loop = asyncio.get_running_loop()
+        seen = loop.create_future()
+
+        def write() -> None:
             link.transport.write(b"now")
+            loop.call_soon(lambda: seen.set_result(link.packets()))
 
-        async def look() -> list[bytes]:
-            return link.packets()
-
-        first, second = asyncio.create_task(write()), asyncio.create_task(look())  # both run in the next iteration
-        assert await second == [b"now"]
-        await first
+        loop.call_soon(write)
+        assert await seen == [b"now"]
 
     on_a_link(ours, body)
+
+
+@pytest.mark.parametrize("debug", [False, True], ids=["plain", "debug"])
+def test_a_write_does_not_wait_long_for_the_others_of_its_iteration(ours: Any, debug: bool) -> None:
+    async def body(link: Link) -> None:
+        loop = asyncio.get_running_loop()
+        seen = loop.create_future()
+
+        def compute() -> None:
+            until = time.monotonic_ns() + 5_000_000
+            while time.monotonic_ns() < until:
+                pass
+
+        loop.call_soon(link.transport.write, b"now")
+        loop.call_soon(compute)
+        loop.call_soon(lambda: seen.set_result(link.packets()))
+        assert await seen == [b"now"]
+
+    on_a_link(ours, body, debug=debug)
+
+
+def test_what_is_written_leaves_though_a_callback_of_its_iteration_ends_the_run(our_loop: Any) -> None:
+    def leave() -> None:
+        raise SystemExit(3)
+
+    link = Link(our_loop)
+    our_loop.run_until_complete(link.made)
+    our_loop.call_soon(link.transport.write, b"last words")
+    our_loop.call_soon(leave)
+    with pytest.raises(SystemExit):
+        our_loop.run_forever()
+    assert link.packets() == [b"last words"]
+    our_loop.run_until_complete(link.over())
 
 
 def test_what_is_written_while_no_loop_runs_leaves_at_once(our_loop: Any) -> None:

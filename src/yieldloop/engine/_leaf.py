@@ -28,8 +28,8 @@ class Entry:
     """What the ready queue holds: something to be run once, in its turn.
 
     ``run`` is called by the iteration, and by nothing else. ``step`` is the part of it that runs inside a context, for the
-    entries that have one (``run_in_context`` calls it). ``after`` is what is left to do when the entry that runs now, whichever
-    it is, is over: for those that asked for it by ``Core._call_after``.
+    entries that have one (``run_in_context`` calls it). ``after`` is what is left to do when all that was ready has run: for
+    those that asked for it by ``Core._call_after``.
     """
 
     __slots__ = ()

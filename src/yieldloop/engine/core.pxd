@@ -8,6 +8,8 @@ from yieldloop.engine._record cimport Recorder
 from yieldloop.engine._ring cimport ReadyQueue
 from yieldloop.engine.polling cimport Poller
 
+cdef long long LONG_HELD
+
 
 cdef class Core:
     cdef readonly ReadyQueue _ready
@@ -26,6 +28,7 @@ cdef class Core:
     cdef public object _patience
     cdef bint _in_entry
     cdef bint _after_due
+    cdef long long _after_since
     cdef ReadyQueue _after
     cdef public object _thread_id
     cdef Recorder _recorder
@@ -42,5 +45,6 @@ cdef class Core:
 
     cdef int _tell_awake(self) except -1
     cdef int _call_after(self, Entry entry) except -1
+    cdef bint _held_long(self) noexcept
     cdef int _look_at_ticks(self) except -1
     cpdef object emit(self, str event, object first, object second=*)

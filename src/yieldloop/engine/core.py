@@ -20,6 +20,7 @@ from yieldloop.engine.recording import new_recorder
 
 logger = logging.getLogger("asyncio")
 LONG_WAIT = 2_000_000  # ticks: about a ms; where a task stood is recorded of waits that are longer
+LONG_HELD = 1_000_000  # ticks: 0.2 to 1 ms; what is put off to the end of the iteration waits no longer for the others of it
 LONG_TICKS = 1_000_000  # 64 iterations that take less (a ms at most, whatever the clock) are short
 EVENTS_OF_TWO = frozenset({"task_parked", "task_woken", "fd_ready"})
 
@@ -29,8 +30,9 @@ class Core:
 
     __slots__ = (
         "__weakref__",
-        "_after",  # entries whose `after` is called when the entry that runs now is over
+        "_after",  # entries whose `after` is called at the end of the iteration
         "_after_due",  # _after holds some
+        "_after_since",  # the tick at which the first of them asked for it
         "_asleep",  # True while poll may wait: only then does another thread have to wake it
         "_contexts",  # the snapshots of contexts, and the context that is lent
         "_bytes_in",  # that stream sockets have received, ever
@@ -80,6 +82,7 @@ class Core:
         self._patience: Any = None
         self._in_entry = False
         self._after_due = False
+        self._after_since = 0
         self._after = ReadyQueue()
         self._thread_id: int | None = None
         self._running_entry: Any = _inline.nobody()
@@ -111,11 +114,17 @@ class Core:
             call()
 
     def _call_after(self, entry: Any) -> None:
-        """Call *entry*'s ``after`` as soon as the entry that runs now (a task's step, a callback) is over: before the next one
-        runs and before the poller is asked. Only while `_in_entry` holds.
+        """Call *entry*'s ``after`` when this iteration has run what was ready, before the poller is asked; or between two entries
+        (tasks' steps, callbacks), once LONG_HELD has passed since somebody asked for it. Only while `_in_entry` holds.
         """
+        if not self._after.size():
+            self._after_since = _inline.ticks()
         self._after.push(entry)
         self._after_due = True
+
+    def _held_long(self) -> bool:
+        """What was put off has waited as long as it may."""
+        return _inline.ticks() - self._after_since > LONG_HELD
 
     @property
     def probe(self) -> Any:

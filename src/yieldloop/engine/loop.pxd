@@ -51,9 +51,9 @@ cdef class LoopCore(Core):
     cdef int _keep_context(self, Entry entry) except -1
     @cython.locals(entry=Entry, ready=ReadyQueue, is_task=bint, is_handle=bint)
     cdef int _run_ready(self, Py_ssize_t count) except -1
-    @cython.locals(entry=Entry, ready=ReadyQueue)
+    @cython.locals(ready=ReadyQueue)
     cdef int _run_ready_watched(self, Py_ssize_t count) except -1
-    @cython.locals(entry=Entry)
+    cdef int _run_watched(self, Entry entry) except -1
     @cython.locals(recorder=Recorder, task=Task, handle=Handle)
     cdef int _note_end(self, Entry entry) except -1
     cdef int _run_after(self) except -1

@@ -425,7 +425,7 @@ class LoopCore(Core):
                                 self._contexts.leave()
                         self._running_entry = _inline.borrowed(entry)
                         entry.run()
-                        if self._after_due:
+                        if self._after_due and self._held_long():
                             self._contexts.leave()
                             self._run_after()
                             if self._recorder is not None and is_task:
@@ -446,8 +446,6 @@ class LoopCore(Core):
                         raise
                     _inline.show(entry)
                     self._entry_failed(entry, exc)
-                    if self._after_due:
-                        self._run_after()
                     if self._recorder is not None:
                         self._note_end(entry)
                     self._running_entry = _inline.nobody()
@@ -465,40 +463,46 @@ class LoopCore(Core):
         ready = self._ready
         if self._entered:  # by the last entry of `_run_ready`, if this mode has just begun
             self._leave()
-        while count > 0 and ready.size():
-            count -= 1
-            entry = ready.pop()
-            _inline.show(entry)
-            is_task = type(entry) is Task
-            failed = False
-            began = time.monotonic()
-            self._in_entry = True
-            if not is_task:
-                self.emit("callback_begun", entry)
-            self._running_entry = _inline.borrowed(entry)
-            try:
-                entry.run()
-                self._contexts.leave()
-            except BaseException as exc:
-                self._keep_context(entry)
-                if isinstance(exc, (SystemExit, KeyboardInterrupt)):
-                    raise
-                failed = True
-                self._entry_failed(entry, exc)
-            finally:
-                if self._entered:
-                    self._leave()
-                if self._after_due:
+        try:
+            while count > 0 and ready.size():
+                count -= 1
+                self._run_watched(ready.pop())
+                if self._after_due and self._held_long():
                     self._run_after()
-                if self._recorder is not None and (failed or not is_task):
-                    self._note_end(entry)
-                self._running_entry = _inline.nobody()
-                self._in_entry = False
-                self._contexts.forget()
-                if not is_task:
-                    self.emit("callback_done", entry)
-            if self._debug and time.monotonic() - began >= self.slow_callback_duration:
-                logger.warning("Executing %s took %.3f seconds", _describe(entry), time.monotonic() - began)
+        finally:
+            if self._after_due:
+                self._run_after()
+
+    def _run_watched(self, entry: Any) -> None:
+        _inline.show(entry)
+        is_task = type(entry) is Task
+        failed = False
+        began = time.monotonic()
+        self._in_entry = True
+        if not is_task:
+            self.emit("callback_begun", entry)
+        self._running_entry = _inline.borrowed(entry)
+        try:
+            entry.run()
+            self._contexts.leave()
+        except BaseException as exc:
+            self._keep_context(entry)
+            if isinstance(exc, (SystemExit, KeyboardInterrupt)):
+                raise
+            failed = True
+            self._entry_failed(entry, exc)
+        finally:
+            if self._entered:
+                self._leave()
+            if self._recorder is not None and (failed or not is_task):
+                self._note_end(entry)
+            self._running_entry = _inline.nobody()
+            self._in_entry = False
+            self._contexts.forget()
+            if not is_task:
+                self.emit("callback_done", entry)
+        if self._debug and time.monotonic() - began >= self.slow_callback_duration:
+            logger.warning("Executing %s took %.3f seconds", _describe(entry), time.monotonic() - began)
 
     def _keep_context(self, entry: Any) -> None:
         """*entry* has failed: the context that it was lent is its own, and its error is told in it."""
@@ -521,7 +525,7 @@ class LoopCore(Core):
             self._tick = recorder.quick(_record.CALLBACK, _record.label_call(entry), 0)
 
     def _run_after(self) -> None:
-        """What was put off to the end of the entry that has just run (`Core._call_after`)."""
+        """What was put off to the end of the iteration (`Core._call_after`)."""
         self._after_due = False  # first: what is asked for meanwhile, by whomever, is seen here or raises it again
         while self._after.size():
             entry = self._after.pop()

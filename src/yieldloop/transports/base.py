@@ -476,7 +476,7 @@ class StreamWriting(FdWriter):
         self._rest_writing()
 
     def get_write_buffer_size(self) -> int:
-        """Bytes written and not yet taken by the kernel, those held until the end of the present step among them."""
+        """Bytes written and not yet taken by the kernel, those held until the end of the iteration among them."""
         return self._queue.size
 
     def can_write_eof(self) -> bool:

@@ -3,13 +3,15 @@
 What lives here: when bytes are read, sent, held back; half-close, close, abort. What may not: what every transport does
 (``base.py``), how a connection comes about (``loop/net.py``), system calls (``_sockio``).
 
-**One system call a turn.** What is written while the loop runs an entry of its ready queue (a task's step, a callback, a protocol
-being told of data) is held until that entry is over, and leaves in one `send` or `sendmsg` then (`Core._call_after`): a response
-written as head and body is one packet and one system call, whoever writes it, and a lone write waits for the rest of its own step
-only. The price: a step that writes and then computes or blocks sends when it is done. More than HOLD bytes, or more than the high
-water mark, leave at once, so that the protocol is paused by what the kernel does not take and by nothing else: with a mark
-of 0 nothing is ever held. `close`, `write_eof` and `abort` send what is held before they do their own work. Refused: to hold writes
-until the end of the iteration, which makes each wait for those who have nothing to do with it.
+**One system call a turn.** What is written while the loop runs its ready queue (tasks' steps, callbacks, protocols being told of
+data) is held, and leaves in one `send` or `sendmsg` when the iteration has run what was ready (`Core._call_after`): a response
+written as head and body is one packet and one system call, whoever writes it. With nothing else ready that is the end of the
+very step that wrote; it is never later than the next poll. While others run it is held for LONG_HELD at most, looked at between
+two of them. All of an iteration's sends in a row cost less than each after its own step: neither the kernel's code nor the program's
+is driven out of the caches in between, and a peer on the same machine is woken once. The price: what is written before a step that computes or blocks leaves when that step is
+done. More than HOLD bytes, or more than the high water mark, leave
+at once, so that the protocol is paused by what the kernel does not take and by nothing else: with a mark of 0 nothing is ever
+held. `close`, `write_eof` and `abort` send what is held before they do their own work.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from yieldloop.transports.intake import Intake
 from yieldloop.transports.options import answer, names, set_nodelay
 from yieldloop.wire.writequeue import PEEK_BYTES
 
-HOLD = 64 * 1024  # bytes: more are not held back during a step or callback but sent at once
+HOLD = 64 * 1024  # bytes: more are not held back until the end of the iteration but sent at once
 MOST_BYTES = PEEK_BYTES  # of one system call
 
 _LATE = "socket.send() raised exception."
@@ -174,8 +176,8 @@ class TcpTransport(StreamWriting):
     # --- writing -------------------------------------------------------------------------------------------------------
 
     def write(self, data: Any) -> None:
-        """Send *data* (bytes, bytearray, memoryview): at once, or at the end of the present step or callback, as far as the
-        kernel takes it then; the rest when it takes more.
+        """Send *data* (bytes, bytearray, memoryview): at once, or at the end of the present iteration, as far as the kernel
+        takes it then; the rest when it takes more.
 
         Never blocks. *data* may be changed by the caller afterwards. RuntimeError after `write_eof`.
         """
@@ -213,7 +215,7 @@ class TcpTransport(StreamWriting):
             self._leave_now_or_later()
 
     def _leave_now_or_later(self) -> None:
-        """Something was queued: it leaves when the kernel takes it, at the end of the entry that runs now, or now."""
+        """Something was queued: it leaves when the kernel takes it, at the end of the iteration, or now."""
         if self._writing:
             self._check_flow(self._queue.size)
         elif self._loop._in_entry and self._queue.size <= self._hold:
@@ -224,7 +226,7 @@ class TcpTransport(StreamWriting):
             self._flush()
 
     def after(self) -> None:
-        """The entry in which something was written is over."""
+        """The iteration in which something was written has run what was ready."""
         self._asked = False
         self._send_held()
 
@@ -310,7 +312,7 @@ class TcpTransport(StreamWriting):
             self._schedule_lost(None)
 
     def set_write_buffer_limits(self, high: Any = None, low: Any = None) -> None:
-        """As every transport's. Of what is written in one step or callback, no more than *high* bytes are held until its end."""
+        """As every transport's. Of what is written in one iteration, no more than *high* bytes are held until its end."""
         self._send_held()  # only what the kernel does not take counts
         FdWriter.set_write_buffer_limits(self, high, low)
         self._hold = min(self._flow.high, HOLD)

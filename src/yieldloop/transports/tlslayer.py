@@ -43,7 +43,7 @@ from yieldloop.wire.writequeue import WriteQueue
 HANDSHAKE_TIMEOUT = 60.0  # s, and
 SHUTDOWN_TIMEOUT = 30.0  # s: asyncio's defaults
 HIGH = 512 * 1024  # bytes of plaintext queued above which the protocol is asked to pause; asyncio's default for TLS
-HOLD = 64 * 1024  # bytes: more are not held back during a step or callback
+HOLD = 64 * 1024  # bytes: more are not held back until the end of the iteration
 CHUNK = 64 * 1024  # bytes encrypted at once
 PIECES = 64  # that are joined to be encrypted together
 
@@ -320,7 +320,7 @@ class TlsLayer(Above):
     # --- writing -------------------------------------------------------------------------------------------------------
 
     def write(self, data: Any) -> None:
-        """Encrypt and send *data* (checked by the face): now, at the end of the present step or callback, or when it can be."""
+        """Encrypt and send *data* (checked by the face): now, at the end of the iteration, or when it can be."""
         if self._state is not OPEN and self._state is not HANDSHAKE and self._state is not WAITING:
             self._count_late_write(_LATE)
             return
@@ -348,7 +348,7 @@ class TlsLayer(Above):
             self._look_at_flow()
 
     def after(self) -> None:
-        """The entry in which something was written is over."""
+        """The iteration in which something was written has run what was ready."""
         self._asked = False
         if self._queue.size:
             self._flush()

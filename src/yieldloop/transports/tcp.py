@@ -5,13 +5,13 @@ What lives here: when bytes are read, sent, held back; half-close, close, abort.
 
 **One system call a turn.** What is written while the loop runs its ready queue (tasks' steps, callbacks, protocols being told of
 data) is held, and leaves in one `send` or `sendmsg` when the iteration has run what was ready (`Core._call_after`): a response
-written as head and body is one packet and one system call, whoever writes it. With nothing else ready that is the end of the
-very step that wrote; it is never later than the next poll. While others run it is held for LONG_HELD at most, looked at between
-two of them. All of an iteration's sends in a row cost less than each after its own step: neither the kernel's code nor the program's
-is driven out of the caches in between, and a peer on the same machine is woken once. The price: what is written before a step that computes or blocks leaves when that step is
-done. More than HOLD bytes, or more than the high water mark, leave
-at once, so that the protocol is paused by what the kernel does not take and by nothing else: with a mark of 0 nothing is ever
-held. `close`, `write_eof` and `abort` send what is held before they do their own work.
+written as head and body is one packet and one system call, whoever writes it. With nothing else ready that is the end of the very
+step that wrote; it is never later than the next poll. While others run it is held for LONG_HELD at most, looked at between two of
+them. All of an iteration's sends in a row cost less than each after its own step: neither the kernel's code nor the program's is
+driven out of the caches in between, and a peer on the same machine is woken once. The price: what is written before a step that
+computes or blocks leaves when that step is done. More than HOLD bytes, or more than the high water mark, leave at once, so that
+the protocol is paused by what the kernel does not take and by nothing else: with a mark of 0 nothing is ever held. `close`,
+`write_eof` and `abort` send what is held before they do their own work.
 """
 
 from __future__ import annotations

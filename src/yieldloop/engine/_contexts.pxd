@@ -26,6 +26,21 @@ cdef extern from *:
         return Py_REFCNT(context) == holders && YL_VARS(context) == YL_VARS(snapshot)
             && ((yl_context *)context)->weakrefs == NULL;
     }
+
+    /* object.method(what), and out of *context* again. -1: an exception is set, by the method or by a context left wrongly. */
+    static inline int yl_tell_and_exit(PyObject *context, PyObject *object, PyObject *method, PyObject *what) {
+        PyObject *args[3] = {NULL, object, what};  /* the callee may borrow the first place */
+        PyObject *result = PyObject_VectorcallMethod(method, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        if (result != NULL) {
+            Py_DECREF(result);
+            return PyContext_Exit(context);
+        }
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        if (PyContext_Exit(context) < 0) PyErr_Clear();
+        PyErr_Restore(type, value, traceback);
+        return -1;
+    }
     #endif
     """
     ctypedef struct PyObject:
@@ -39,6 +54,7 @@ cdef extern from *:
     object PyContext_Copy(object context)
     int PyContext_Enter(object context) except -1
     int PyContext_Exit(object context) except -1
+    int yl_tell_and_exit(PyObject *context, PyObject *object, PyObject *method, PyObject *what) noexcept
 
 
 @cython.final
@@ -86,6 +102,16 @@ cdef class Contexts:
         self.leave()
         self._lent = None
         return 0
+
+    cdef inline int tell(self, object snapshot, object user, object listener, str method, object what) except -1:
+        cdef int failed
+        self.enter(snapshot, user)
+        failed = yl_tell_and_exit(<PyObject *>self._lent, <PyObject *>listener, <PyObject *>method, <PyObject *>what)
+        self.inside = False
+        self._user = NULL
+        if failed or not yl_untouched(<PyObject *>self._lent, snapshot, 1):  # known to us alone
+            self._lent = None
+        return failed  # -1 with an exception set is how it is raised
 
     cdef inline bint unchanged(self, object context, object snapshot) noexcept:
         return yl_untouched(<PyObject *>context, snapshot, 2)  # the owner's two: his field and his variable

@@ -55,6 +55,10 @@ class Contexts:
     def drop(self) -> None:
         """The same, and the lent context is for whoever has taken it."""
 
+    def tell(self, snapshot: Any, user: Any, listener: Any, method: str, what: Any) -> None:
+        """Call ``listener.method(what)`` in a context with the values of *snapshot*, and be outside again. Not while `inside`."""
+        raise NotImplementedError
+
     def unchanged(self, context: Any, snapshot: Any) -> bool:
         """True if *context*, a copy of *snapshot* that its owner alone has, is as it was."""
         return False

@@ -104,4 +104,5 @@ cdef class Recorder:
 cpdef long long label_site(object code, long lasti) noexcept
 cpdef long long label_coro(object coro) noexcept
 cpdef long long label_call(object function) noexcept
+cpdef long long label_type(object entry) noexcept
 cpdef long long label_chain(object coro) except? -1

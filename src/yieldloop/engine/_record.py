@@ -216,6 +216,11 @@ def label_call(function: Any) -> int:
     return _label(id(type(function)), -1, type(function))
 
 
+def label_type(entry: Any) -> int:
+    """The label of the type of *entry*, which is neither a task nor a handle."""
+    return _label(id(type(entry)), -1, type(entry))
+
+
 def label_chain(coro: Any) -> int:
     """The label of the place where the suspended *coro* stands: that of its innermost link, which leads to those around it.
 

@@ -258,6 +258,15 @@ cpdef long long label_call(object function) noexcept:
     return _label(<void *>found, -1, found)
 
 
+cpdef long long label_type(object entry) noexcept:
+    global _recent, _recent_label
+    found = type(entry)
+    if <void *>found != _recent:
+        _recent_label = _label(<void *>found, -1, found)
+        _recent = <void *>found
+    return _recent_label
+
+
 cdef object _Coroutine = CoroutineType
 cdef object _Generator = GeneratorType
 cdef object _AsyncGenerator = AsyncGeneratorType

@@ -19,7 +19,7 @@ cdef class ReadyQueue:
     cdef inline Py_ssize_t size(self) noexcept:
         return self._size
 
-    cdef inline int push(self, Entry entry) except -1:
+    cdef inline int push(self, object entry) except -1:  # an Entry, on the word of the caller
         if self._size > self._mask:
             self._grow()
         Py_INCREF(entry)

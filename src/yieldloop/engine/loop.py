@@ -522,7 +522,7 @@ class LoopCore(Core):
             if not handle._cancelled:
                 self._tick = recorder.quick(_record.CALLBACK, _record.label_call(handle._callback), 0)
         else:
-            self._tick = recorder.quick(_record.CALLBACK, _record.label_call(entry), 0)
+            self._tick = recorder.quick(_record.CALLBACK, _record.label_type(entry), 0)
 
     def _run_after(self) -> None:
         """What was put off to the end of the iteration (`Core._call_after`)."""

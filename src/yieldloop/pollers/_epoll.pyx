@@ -124,15 +124,16 @@ cdef class EpollSet:
     def __cinit__(self):
         self.fd = -1
         self._found = NULL
+        self._hits = NULL
         self._generations = NULL
         self._capacity = 0
-        self._count = 0
 
     def __init__(self):
         if self.fd >= 0:
             return
         self._found = PyMem_Malloc(YL_EVENTS * sizeof(yl_event))
-        if self._found == NULL:
+        self._hits = <Hit *>PyMem_Malloc(YL_EVENTS * sizeof(Hit))
+        if self._found == NULL or self._hits == NULL:
             raise MemoryError()
         self.fd = yl_open()
         if self.fd < 0:
@@ -142,6 +143,7 @@ cdef class EpollSet:
         if self.fd >= 0:
             yl_close(self.fd)
         PyMem_Free(self._found)
+        PyMem_Free(self._hits)
         PyMem_Free(self._generations)
 
     cpdef int add(self, int fd, int mask) except -1:
@@ -189,29 +191,21 @@ cdef class EpollSet:
     cpdef int wait(self, long long timeout) except -1:
         cdef yl_event *events = <yl_event *>self._found
         cdef int epfd = self.fd
-        cdef int found
+        cdef int found, i, fd
         if timeout == 0:
             found = yl_wait(epfd, events, 0)
         else:
             with nogil:
                 found = yl_wait(epfd, events, timeout)
-        self._count = found if found > 0 else 0
-        if found < 0 and errno != EINTR:
-            _fail(errno)
-        return self._count
-
-    cpdef int fd_at(self, int i) except? -1:
-        if i < 0 or i >= self._count:
-            raise IndexError(f"event {i} of {self._count}")
-        return YL_EVENT_FD((<yl_event *>self._found)[i])
-
-    cpdef int mask_at(self, int i) except? -1:
-        cdef yl_event *event = <yl_event *>self._found + i
-        if i < 0 or i >= self._count:
-            raise IndexError(f"event {i} of {self._count}")
-        if self._generations[YL_EVENT_FD(event[0])] != YL_EVENT_GENERATION(event[0]):
-            return STALE
-        return YL_EVENT_MASK(event[0])
+        if found < 0:
+            if errno != EINTR:
+                _fail(errno)
+            return 0
+        for i in range(found):
+            fd = YL_EVENT_FD(events[i])
+            self._hits[i].fd = fd
+            self._hits[i].mask = YL_EVENT_MASK(events[i]) if self._generations[fd] == YL_EVENT_GENERATION(events[i]) else STALE
+        return found
 
     cpdef int close(self) except -1:
         cdef int fd = self.fd

@@ -53,6 +53,6 @@ cdef class FdPoller(Poller):
     @cython.locals(more=Py_ssize_t)
     cdef int _grow(self, int fd) except -1
     cpdef long long _begin(self, long long timeout) except? -2
-    @cython.locals(reader=Entry, writer=Entry, hits=cython.int, known=bint)
+    @cython.locals(reader=object, writer=object, hits=cython.int, known=bint)
     cpdef bint _found(self, int fd, int mask) except -1
     cpdef int _refuse(self, int fd, object entry) except -1

@@ -259,19 +259,23 @@ class FdPoller(Poller):
         """
         if not 0 <= fd < len(self._kernel):
             return False
-        reader = self._readers[fd]
-        writer = self._writers[fd]
         hits = 0
-        if reader is not None and mask & READ:
-            hits = READ
-            self._ready.push(reader)
-        if writer is not None and mask & WRITE:
-            hits |= WRITE
-            self._ready.push(writer)
+        if mask & READ:
+            reader = self._readers[fd]
+            if reader is not None:
+                hits = READ
+                self._ready.push(reader)
+        if mask & WRITE:
+            writer = self._writers[fd]
+            if writer is not None:
+                hits |= WRITE
+                self._ready.push(writer)
         self._events += 1
-        known = hits != 0 or self._kernel[fd] != 0
-        if mask & ~hits & self._kernel[fd]:
-            self._retract(fd)  # a side that rests: from now on the kernel is silent about it
+        known = True
+        if hits != mask:
+            known = hits != 0 or self._kernel[fd] != 0
+            if mask & ~hits & self._kernel[fd]:
+                self._retract(fd)  # a side that rests: from now on the kernel is silent about it
         if hits and self.recorder is not None:
             self.recorder.note(_record.FD, fd, hits)
         if hits and self.probe is not None:

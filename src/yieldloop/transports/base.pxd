@@ -1,6 +1,7 @@
 cimport cython
 
 from yieldloop.engine._leaf cimport Entry, copy_context
+from yieldloop.engine._contexts cimport Contexts
 from yieldloop.engine.core cimport Core
 from yieldloop.pollers.base cimport FdPoller
 from yieldloop.transports._sockio cimport tell, tell_of
@@ -13,6 +14,7 @@ cdef Py_ssize_t LOST_WRITES
 cdef class Teller(Entry):
     cdef object _context
     cdef Flow _flow
+    cdef Contexts _lender
     cdef Py_ssize_t _late
     cdef readonly Core _loop
     cdef readonly object _protocol
@@ -20,6 +22,7 @@ cdef class Teller(Entry):
 
     cdef object _tell_for(self, object loop, object context, object flow)
     cdef object _shown(self)
+    @cython.locals(contexts=Contexts)
     cdef bint _tell(self, str method, object what) except -1
     cdef object _tell_or_report(self, str method)
     cdef object _ask_buffer(self, Py_ssize_t hint)

@@ -48,6 +48,7 @@ class Teller(Entry):
         "_context",  # what each callback of the protocol gets a copy of
         "_flow",  # the water marks, and whether the protocol was told to pause; None for one that does not write
         "_late",  # the end, and the writes since
+        "_lender",  # who lends a copy of _context, or None
         "_loop",  # None once connection_lost was called
         "_protocol",  # None as _loop
     )
@@ -56,6 +57,7 @@ class Teller(Entry):
         """A part of the constructor. *context* None: a copy of the current one."""
         self._loop: Any = loop
         self._context = copy_context() if context is None else context
+        self._lender: Any = self._loop._lender
         self._flow: Any = flow
         self._late = 0
         self._protocol: Any = None
@@ -66,8 +68,12 @@ class Teller(Entry):
 
     def _tell(self, method: str, what: Any) -> bool:
         """Call the protocol; a failure of it ends the connection. True if there was none."""
+        contexts = self._lender
         try:
-            tell_of(self._context, self._protocol, method, what)
+            if contexts is None or contexts.inside:
+                tell_of(self._context, self._protocol, method, what)
+            else:
+                contexts.tell(self._context, self, self._protocol, method, what)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:

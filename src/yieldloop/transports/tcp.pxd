@@ -23,7 +23,7 @@ cdef class TcpTransport(StreamWriting):
     cdef int run(self) except -1
     cdef int after(self) except -1
     cdef object _receive(self)
-    @cython.locals(size=Py_ssize_t)
+    @cython.locals(size=Py_ssize_t, whole=bytes)
     cpdef object write(self, object data)
     @cython.locals(count=Py_ssize_t)
     cdef object _receive_into(self)

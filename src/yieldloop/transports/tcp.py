@@ -181,13 +181,16 @@ class TcpTransport(StreamWriting):
 
         Never blocks. *data* may be changed by the caller afterwards. RuntimeError after `write_eof`.
         """
-        if type(data) is not bytes:
+        if type(data) is bytes:
+            whole: bytes = data
+            size = len(whole)
+        else:
             data = _as_bytes_like(data)
+            size = len(data)
         if self._eof:
             raise RuntimeError("Cannot call write() after write_eof()")
         if self._empty_waiter is not None:
             raise RuntimeError("unable to write; sendfile is in progress")
-        size = len(data)
         if size == 0:
             return
         if self._lost:

@@ -1,5 +1,9 @@
 # C types of flow.py; the attributes stand in the order of __slots__.
 
+cimport cython
+
+
+@cython.final
 cdef class Flow:
     cdef readonly Py_ssize_t high
     cdef readonly Py_ssize_t low

@@ -6,12 +6,13 @@ from yieldloop.wire._bytes cimport glue
 cdef Py_ssize_t AT_ONCE
 
 
+@cython.final
 cdef class WriteQueue:
     cdef object first
     cdef object more
     cdef readonly Py_ssize_t size
 
-    @cython.locals(length=Py_ssize_t)
+    @cython.locals(length=Py_ssize_t, whole=bytes)
     cpdef Py_ssize_t append(self, object data) except -1
     cpdef object lone(self)
     @cython.locals(shown=list, total=Py_ssize_t)

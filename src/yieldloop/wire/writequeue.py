@@ -75,8 +75,13 @@ class WriteQueue:
 
         Raises TypeError, and adds nothing, for what is not bytes-like.
         """
-        piece = data if type(data) is bytes else stable(data)
-        length = len(piece)
+        if type(data) is bytes:
+            whole: bytes = data
+            piece: Any = whole
+            length = len(whole)
+        else:
+            piece = stable(data)
+            length = len(piece)
         if length == 0:
             return self.size
         if self.first is None:

@@ -1,9 +1,9 @@
 """What a snapshot of many parked tasks costs: `python bench/snapshot.py [--tasks 100000] [--rounds 3]`.
 
-YIELDLOOP_PURE=1: of the interpreted loop. Here: tasks parked at a lock, at an event under three coroutines, at a timer and
-at futures, each kind in a process of its own; another thread takes the snapshot while the loop runs a ticking task. Printed:
-seconds for the snapshot and for its JSON values, by the clock and of the thread's CPU, and the longest time for which the loop did
-not get its turn meanwhile.
+YIELDLOOP_PURE=1: of the interpreted loop. Here: tasks parked at a lock, at an event under three coroutines, at a timer, at
+futures, and at a queue each with a time-out. Each kind is in a process of its own; another thread takes the snapshot while the
+loop runs a ticking task. Printed: seconds for the snapshot and for its JSON values, by the clock and of the thread's CPU, and the
+longest time for which the loop did not get its turn meanwhile.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import yieldloop
 from yieldloop.watch import snapshot
 
+KINDS = ("lock", "event", "timer", "future", "queue")
 TICK = 0.001  # s between two turns of the task that measures the loop's own gaps
 
 
@@ -38,6 +39,10 @@ async def _inner(event: Any) -> None:
     await event.wait()
 
 
+async def at_queue() -> None:
+    await yieldloop.wait_for(yieldloop.Queue().get(), 3600)
+
+
 async def at_future(loop: Any) -> None:
     await loop.create_future()
 
@@ -52,6 +57,8 @@ def coroutines(kind: str, count: int) -> list[Any]:
         return [at_event(event) for _ in range(count)]
     if kind == "timer":
         return [yieldloop.sleep(3600) for _ in range(count)]
+    if kind == "queue":
+        return [at_queue() for _ in range(count)]
     return [at_future(loop) for _ in range(count)]
 
 
@@ -91,12 +98,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tasks", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3, help="the best of so many counts")
-    parser.add_argument("--kind", choices=("lock", "event", "timer", "future"), help="this one only")
+    parser.add_argument("--kind", choices=KINDS, help="this one only")
     given = parser.parse_args()
     if given.kind is not None:
         yieldloop.run(run(given.kind, given.tasks, given.rounds))
         return
-    for kind in ("lock", "event", "timer", "future"):
+    for kind in KINDS:
         command = [sys.executable, __file__, *sys.argv[1:], "--kind", kind]
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL)  # there the watchdog tells of the snapshot itself
 

@@ -18,4 +18,4 @@ next_unnamed = itertools.count(1).__next__  # of Task-1, Task-2, …: those with
 
 def ticks_to_ns(tick: int) -> int:
     """The moment of *tick*, in ns by `time.monotonic_ns`, to within a µs, and never later than now."""
-    return min(tick, time.monotonic_ns())
+    return tick  # here it is one; compiled, it is a reading of another clock

@@ -43,8 +43,8 @@ cdef class Task(Future):
     cdef long long _made
     cdef long long _changed
     cdef object _next_error
-    cdef object _site_code
-    cdef long _site_lasti
+    cdef readonly object _site_code
+    cdef readonly long _site_lasti
 
     cdef int _blank(self) except -1
     cdef int _mark_site(self) except -1

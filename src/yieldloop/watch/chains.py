@@ -66,7 +66,7 @@ class Place:
     So the chain of a task is found by one look into a dictionary a link, and tasks that stand alike share it.
     """
 
-    __slots__ = ("_chain", "_codes", "above", "below", "code", "count", "depth", "frame", "limited", "silent", "withs")
+    __slots__ = ("_chain", "_codes", "above", "below", "code", "count", "depth", "frame", "limits", "silent", "wider", "withs")
 
     def __init__(self, above: Place | None, code: types.CodeType | None, frame: Frame | None) -> None:
         self.above = above
@@ -80,7 +80,9 @@ class Place:
         self.withs: tuple[int, ...] = () if above is None else above.withs
         if code is not None and has_async_with(code):
             self.withs = (*self.withs, self.count - 1)
-        self.limited: bool | None = None  # a wait with a time-out of its own is among them (`ends` knows which do)
+        # What `ends` finds out once: which of them have a time-out of their own; the wider wait that the last is a part of, or -1.
+        self.limits: tuple[int, ...] | None = None
+        self.wider: int | None = None
         self._chain: tuple[Frame, ...] | None = None
         self._codes: tuple[types.CodeType, ...] | None = None
 

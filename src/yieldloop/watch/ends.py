@@ -74,36 +74,27 @@ class Ends:
             code = id(place.code)
             role = ROLES.get(code)
             if role is not None:
-                end = role(self, passed[-1])
-                return self._wider(place, passed, end) if code in PARTS else end
+                wider = _wider(place) if code in PARTS else -1
+                return role(self, passed[-1]) if wider < 0 else WIDER[id(place.codes[wider])](self, passed[wider])
         return self.of_future(future)
 
-    def shared(self, kind: str, thing: Any, label: str) -> End:
-        """The one End of all that wait for *thing*."""
-        key = (kind, label, id(thing))
+    def shared(self, kind: str, thing: Any, label: Callable[[Any], str] = place_of) -> End:
+        """The one End of all that wait for *thing* in a way that *label* tells."""
+        key = (id(thing), kind, label)
         end = self._shared.get(key)
         if end is None:
-            end = self._shared[key] = End(kind, label, thing=thing)
+            end = self._shared[key] = End(kind, label(thing), thing=thing)
         return end
 
     def limit_of(self, place: Place, passed: list[Any]) -> int | None:
         """When `wait_for` or `wait` ends the wait of the task whose `walk` has found this (ns), if one of them is in its chain."""
-        if place.limited is None:
-            place.limited = any(id(code) in LIMITS for code in place.codes)
-        if not place.limited:
+        limits = place.limits
+        if limits is None:
+            limits = place.limits = tuple(i for i, code in enumerate(place.codes) if id(code) in LIMITS)
+        if not limits:
             return None
-        found = [LIMITS[id(code)](locals_of(inner)) for code, inner in _pairs(place, passed) if id(code) in LIMITS]
-        return min((ns_of(when) for when in found if when is not None), default=None)
-
-    def _wider(self, place: Place, passed: list[Any], end: End) -> End:
-        """A queue's join() waits for an event of its own, a barrier for a condition: what the program sees is the wider one."""
-        for code, generator in _pairs(place, passed)[-2::-1]:
-            wider = WIDER.get(id(code))
-            if wider is not None:
-                return wider(self, generator)
-            if id(code) not in THROUGH:
-                break
-        return end
+        found = [when for i in limits if (when := LIMITS[id(place.codes[i])](locals_of(passed[i]))) is not None]
+        return ns_of(min(found)) if found else None
 
     def _of_awaitable(self, awaitable: Any) -> End | None:
         kind = type(awaitable)
@@ -172,7 +163,7 @@ class Ends:
         found = self._sources.get(id(future))
         if found is not None:
             return End(found.kind, found.label, when_ns=found.when_ns, fd=found.fd, direction=found.direction, thing=future)
-        return End("future", place_of(future), thing=future) if alone else self.shared("future", future, place_of(future))
+        return End("future", place_of(future), thing=future) if alone else self.shared("future", future)
 
     def _by_callback(self, callback: Any, future: Any) -> End | None:
         """Some futures know those that settle them: to pass a cancellation on."""
@@ -242,6 +233,13 @@ _SOCK_DIRECTIONS = {
 }
 
 
-def _pairs(place: Place, passed: list[Any]) -> list[tuple[Any, Any]]:
-    """(code, coroutine) of each link that has code, outermost first."""
-    return list(zip(place.codes, passed, strict=False))
+def _wider(place: Place) -> int:
+    """A queue's join() waits for an event of its own, a barrier for a condition: what the program sees is the wider one. Which
+    of the links with code that is; -1 if the wait at *place* is no part of another.
+    """
+    if place.wider is None:
+        at = len(place.codes) - 2
+        while at >= 0 and id(place.codes[at]) in THROUGH:
+            at -= 1
+        place.wider = at if at >= 0 and id(place.codes[at]) in WIDER else -1
+    return place.wider

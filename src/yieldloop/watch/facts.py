@@ -38,7 +38,6 @@ class End:
     waiting: int = 0  # how many wait for it, this task included
     tasks: list[int] = field(default_factory=list)  # the tasks that it waits for
     when_ns: int | None = None  # when it comes, by the loop's clock
-    until_ns: int | None = None  # when a time-out ends the wait, by the loop's clock
     fd: int | None = None
     peer: str | None = None
     local: str | None = None

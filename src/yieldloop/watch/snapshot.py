@@ -10,7 +10,6 @@ meanwhile is left out; a set that changes its size is read again.
 from __future__ import annotations
 
 import asyncio
-import copy
 import gc
 import itertools
 import operator
@@ -74,6 +73,7 @@ class TaskView:
     chain: tuple[Frame, ...]  # outermost first
     end: End | None  # of a parked task
     cancelled: int = 0  # how often it was asked to end by cancel(), not taken back; it has not ended
+    until_ns: int | None = None  # when a time-out ends its wait, by the loop's clock
 
     def as_json(self, shared: dict[int, Any] | None = None) -> dict[str, Any]:
         """As a dictionary of plain values. With *shared*, tasks that have a chain, an end or a site in common share its values."""
@@ -89,7 +89,7 @@ class TaskView:
             told_end = shared[id(end)] = end.as_json()
         return {
             "id": self.id, "name": self.name, "state": self.state, "since_ns": self.since_ns, "made_ns": self.made_ns,
-            "site": told_site, "chain": chain, "end": told_end, "cancelled": self.cancelled,
+            "site": told_site, "chain": chain, "end": told_end, "cancelled": self.cancelled, "until_ns": self.until_ns,
         }  # fmt: skip
 
 
@@ -289,7 +289,7 @@ class _Look:
         self._ends = Ends(loop, number_of)
         self._holders = Holders()
         self._sites: dict[Any, Site] = {}
-        self._ends_seen: list[End] = []  # each end that is a thing, and those of one task alone, whose wait a time-out ends
+        self._ends_seen: list[End] = []  # each end that is a thing
         self._lines: dict[int, list[int]] = {}  # by id of a thing: who waits for it
 
     def _what_runs(self) -> tuple[Any, int | None, Any]:
@@ -354,7 +354,7 @@ class _Look:
         number = task._number if ours else number_of(task)
         coro = task.get_coro()
         future = getattr(task, "_fut_waiter", None)
-        end = None
+        end = until = None
         if task is self._current:
             state = "running"
             chain = stack_of(self._innermost(), getattr(coro, "cr_frame", None))
@@ -376,33 +376,27 @@ class _Look:
                     if not end.waiting:
                         end.waiting = 1
                         self._ends_seen.append(end)
-            until = self._ends.limit_of(place, passed) if end is not None else None
+                until = self._ends.limit_of(place, passed)
             if place.withs:
                 other = self._holders.look(number, place, passed, None if end is None else end.thing)
-                until = other if until is None or (other is not None and other < until) else until
-            if until is not None and end is not None:
-                end = copy.copy(end)  # for this task alone
-                end.until_ns = until
-                self._ends_seen.append(end)
+                if end is not None and other is not None and (until is None or other < until):
+                    until = other
         if ours:
             made = task._made_ns
             since = task._since()  # by a coarser clock
             since = made if since < made else since
-            return TaskView(number, task.get_name(), state, since, made, self._site_of(task), chain, end, task.cancelling())
+            return TaskView(number, task.get_name(), state, since, made, self._site_of(task), chain, end, task.cancelling(), until)
         since = task._since() if hasattr(task, "_since") else None
         made = getattr(task, "_made_ns", None)
         cancelled = task.cancelling() if hasattr(task, "cancelling") else 0
-        return TaskView(number, task.get_name(), state, since, made, self._site_of(task), chain, end, cancelled)
+        return TaskView(number, task.get_name(), state, since, made, self._site_of(task), chain, end, cancelled, until)
 
     def _site_of(self, task: Any) -> Site | None:
-        if hasattr(task, "_site"):
-            noted = task._site()
-            if noted is None:
-                return None
-            code, line = noted
-            key = (id(code), line)
+        if issubclass(type(task), Task):
+            key = (id(task._site_code), task._site_lasti)
             site = self._sites.get(key)
-            if site is None:
+            if site is None and (noted := task._site()) is not None:
+                code, line = noted
                 site = self._sites[key] = Site(code.co_filename, line, code.co_name)
             return site
         trace = getattr(task, "_source_traceback", None)
@@ -424,7 +418,7 @@ class _Look:
                     end.holders = self._who_waits_for(end.threads)
                 line = self._lines[id(end.thing)]
                 end.waiting = len(line)
-                end.waiters = line[:MOST_NAMED]
+                end.waiters = line if len(line) <= MOST_NAMED else line[:MOST_NAMED]
 
     def _who_waits_for(self, threads: list[Work]) -> list[int]:
         """The tasks that wait for what *threads* work on; each of those is told its task."""
@@ -436,11 +430,13 @@ class _Look:
         """Whoever has a future in a variable may be the one that will set it; and whoever knows a lock that nobody is known to
         hold, and calls ``acquire``, may hold it. Said of few things and tasks only.
         """
+        if len(tasks) > FEW_TASKS:
+            return
         things = [end for end in self._ends_seen if end.thing is not None]
         wanted = {id(end.thing): end for end in things if end.kind == "future"}
         locks = {id(end.thing): end for end in things if end.kind in ("lock", "semaphore") and not end.holders}
         wanted |= locks
-        if not 0 < len(wanted) <= FEW_FUTURES or len(tasks) > FEW_TASKS:
+        if not 0 < len(wanted) <= FEW_FUTURES:
             return
         wait = {id(end.thing): set(self._lines[id(end.thing)]) for end in wanted.values()}
         for task in tasks:

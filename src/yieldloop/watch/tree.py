@@ -192,8 +192,8 @@ class _Tree:
             text += f", {'known to' if end.kind == 'future' else 'perhaps held by'} {self._names(end.known_to)}"
         if end.waiting > 1:
             text += f", {end.waiting:,} tasks wait for it"
-        if end.until_ns is not None:
-            text += f", time-out in {duration(end.until_ns - self._now)}"
+        if task.until_ns is not None:
+            text += f", time-out in {duration(task.until_ns - self._now)}"
         return text
 
 

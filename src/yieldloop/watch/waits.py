@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import gc
+import sys
 import types
 from asyncio import base_events as _base_events
 from asyncio import base_subprocess as _base_subprocess
@@ -76,30 +77,29 @@ def self_of(generator: Any, kinds: Any) -> Any:
 
 
 def _primitive(kind: str, kinds: Any) -> _Role:
-    def role(ends: Ends, generator: Any) -> End:
-        thing = self_of(generator, kinds)
-        return ends.shared(kind, thing, place_of(thing))
-
-    return role
+    return lambda ends, generator: ends.shared(kind, self_of(generator, kinds))
 
 
 def _queue_role(side: str) -> _Role:
-    def role(ends: Ends, generator: Any) -> End:
-        thing = self_of(generator, _QUEUES)
-        kept: Any = getattr(thing, "_queue", None)
+    def told(queue: Any) -> str:
+        kept: Any = getattr(queue, "_queue", None)
         count = f"{len(kept)}" if type(kept) in (list, collections.deque) else "some"
-        most = getattr(thing, "_maxsize", 0)
+        most = getattr(queue, "_maxsize", 0)
         room = f" of {most}" if isinstance(most, int) and most > 0 else ""
-        left = f", {thing._unfinished_tasks} not done" if side == "join" else ""
-        return ends.shared("queue", thing, f"{place_of(thing)}: {side}, holds {count}{room} items{left}")
+        left = f", {queue._unfinished_tasks} not done" if side == "join" else ""
+        return f"{place_of(queue)}: {side}, holds {count}{room} items{left}"
 
-    return role
+    return lambda ends, generator: ends.shared("queue", self_of(generator, _QUEUES), told)
+
+
+_GET, _PUT, _JOIN = map(_queue_role, ("get", "put", "join"))
 
 
 def _waiting_in_line(ends: Ends, generator: Any) -> End:
     """Our queues' `_wait_in`: which side it is."""
-    names = locals_of(generator)
-    return _queue_role("put" if names["line"] is names["self"]._putters else "get")(ends, generator)
+    parts = gc.get_referents(generator)
+    queue: Any = next((part for part in parts if issubclass(type(part), _QUEUES)), None)
+    return (_PUT if any(part is queue._putters for part in parts) else _GET)(ends, generator)
 
 
 def _stock_sleep(ends: Ends, generator: Any) -> End:
@@ -222,10 +222,10 @@ for _module in (_locks, locks):
     _known(WIDER, _primitive("barrier", _module.Barrier), *_barrier)
     THROUGH.update(id(code) for code in [_code(_module, "Condition.wait_for")] if code is not None)
 for _module in (_queues, queues):
-    _known(ROLES, _queue_role("get"), (_module, "Queue.get"))
+    _known(ROLES, _GET, (_module, "Queue.get"))
     _known(PARTS, True, (_module, "Queue.get"))
-    _known(ROLES, _queue_role("put"), (_module, "Queue.put"))
-    _known(WIDER, _queue_role("join"), (_module, "Queue.join"))
+    _known(ROLES, _PUT, (_module, "Queue.put"))
+    _known(WIDER, _JOIN, (_module, "Queue.join"))
 _known(ROLES, _waiting_in_line, (queues, "Queue._wait_in"))
 _known(ROLES, _stock_sleep, (_tasks, "sleep"))
 _known(ROLES, _wait_role, (_tasks, "_wait"), (waiting, "wait"))
@@ -253,7 +253,8 @@ _known(ROLES, _executor_role, (base, "BaseLoop.shutdown_default_executor"))
 _known(ROLES, _executor_role, (_base_events, "BaseEventLoop.shutdown_default_executor"))
 
 _known(LIMITS, lambda names: names["limit"].when() if "limit" in names else None, (timeouts, "wait_for"))
-_known(LIMITS, lambda names: _when(names.get("timeout_handle")), (_tasks, "wait_for"), (_tasks, "_wait"))
+_before_312 = [(_tasks, "wait_for")] if sys.version_info < (3, 12) else []  # since then it enters a time-out like anybody
+_known(LIMITS, lambda names: _when(names.get("timeout_handle")), (_tasks, "_wait"), *_before_312)
 _known(LIMITS, lambda names: _when(names["state"].timer) if "state" in names else None, (waiting, "wait"))
 
 
@@ -261,4 +262,4 @@ def _when(timer: Any) -> float | None:
     return timer.when() if timer is not None else None
 
 
-del _barrier, _module, _name, _way
+del _barrier, _before_312, _module, _name, _way

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import os
 import socket
@@ -203,6 +204,11 @@ def udp_pair() -> tuple[socket.socket, socket.socket]:
     return pair
 
 
+def pipe_pair() -> tuple[io.FileIO, io.FileIO]:
+    reading, writing = os.pipe()
+    return io.FileIO(writing, "w"), io.FileIO(reading)
+
+
 def never_reads(sock: socket.socket) -> None:
     pass
 
@@ -229,43 +235,6 @@ def test_a_pipe_that_nobody_reads(seen: Seen) -> None:
     [block] = blocks_of("spin")
     assert (block.fd, block.label) == (reading, "callback never_reads()")
     assert str(block.peer).startswith("pipe:")
-
-
-@pytest.mark.parametrize("kind", ["pipe", "unix"])
-def test_a_line_that_is_always_full_because_it_is_read_slowly_is_no_spin(kind: str) -> None:
-    ends: Any = os.pipe() if kind == "pipe" else [each.detach() for each in reversed(stream_pair())]
-    reading, writing = ends
-    end = threading.Event()
-
-    def flood() -> None:
-        while not end.is_set():
-            try:
-                os.write(writing, b"x" * 4096)
-            except OSError:
-                return
-
-    def slowly() -> None:
-        os.read(reading, 4096)
-        until = time.monotonic() + 0.0005
-        while time.monotonic() < until:
-            pass
-
-    async def main() -> None:
-        asyncio.get_running_loop().add_reader(reading, slowly)
-        await asyncio.sleep(0.8)
-        end.set()
-        asyncio.get_running_loop().remove_reader(reading)
-
-    thread = threading.Thread(target=flood)
-    thread.start()
-    try:
-        yieldloop.run(main())
-    finally:
-        end.set()
-        os.close(reading)
-        thread.join()
-        os.close(writing)
-    assert not blocks_of("spin")
 
 
 PAIRS = pytest.mark.parametrize("pair", [stream_pair, tcp_pair, udp_pair])
@@ -332,23 +301,35 @@ def test_a_writer_that_has_nothing_to_write(pair: Any, seen: Seen, monkeypatch: 
         assert f"remove_writer({block.fd})" in str(block)
 
 
-@PAIRS
-def test_a_descriptor_that_is_read_as_fast_as_it_is_written_is_no_spin(pair: Any) -> None:
+FULL, ALIKE = (4096, 0.0005), (100, 0.0)  # bytes a packet, and seconds that reading one takes
+
+
+@pytest.mark.parametrize(
+    ("pair", "packets"),
+    [(pipe_pair, FULL), (stream_pair, FULL), (stream_pair, ALIKE), (tcp_pair, ALIKE), (udp_pair, ALIKE)],
+    ids=["pipe, full", "unix, full", "unix, alike", "tcp, alike", "udp, alike"],
+)
+def test_a_descriptor_that_is_flooded_and_read_is_no_spin(pair: Any, packets: tuple[int, float]) -> None:
+    """Read slowly, a line is always full; read as fast as it is written, by packets of one size, it looks the same each time."""
     one, other = pair()
+    size, takes = packets
     end = threading.Event()
 
-    def flood() -> None:  # packets of one size, so that the line looks the same again and again
+    def flood() -> None:
         while not end.is_set():
             try:
-                one.send(b"x" * 100)
+                os.write(one.fileno(), b"x" * size)
             except OSError:
                 return
 
-    def slowly(sock: socket.socket) -> None:
-        sock.recv(100)
+    def read() -> None:
+        os.read(other.fileno(), size)
+        until = time.monotonic() + takes
+        while time.monotonic() < until:
+            pass
 
     async def main() -> None:
-        asyncio.get_running_loop().add_reader(other, slowly, other)
+        asyncio.get_running_loop().add_reader(other, read)
         await asyncio.sleep(0.8)
         end.set()
         asyncio.get_running_loop().remove_reader(other)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from yieldloop.engine import _leaf
+from yieldloop.engine._record import PLUMBING
 from yieldloop.engine.futures import Future
 from yieldloop.engine.sleeping import Sleep
 from yieldloop.transports.intake import Reading
@@ -197,7 +198,6 @@ def walk(coro: Any) -> tuple[Place, list[Any], Any]:
 
 _Coroutine, _Generator, _AsyncGenerator = types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType
 _RESUMABLE = (_Coroutine, _Generator, _AsyncGenerator)
-_PLUMBING = frozenset({"coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"})
 
 
 def _through(place: Place, obj: Any, kind: type) -> tuple[Place, Any]:
@@ -209,7 +209,7 @@ def _through(place: Place, obj: Any, kind: type) -> tuple[Place, Any]:
             following = None  # the future itself
         return place.below.get(name) or place.step(name, None, Frame("awaitable", name, None, None)), following
     name = kind.__name__
-    plumbing = kind.__module__ == "builtins" and name in _PLUMBING
+    plumbing = kind.__module__ == "builtins" and name in PLUMBING
     if not plumbing:
         for attribute in ("cr_await", "gi_yieldfrom"):  # a coroutine compiled by Cython
             if isinstance(getattr(kind, attribute, None), _C_ATTRIBUTES):
@@ -221,7 +221,7 @@ def _through(place: Place, obj: Any, kind: type) -> tuple[Place, Any]:
     inner = [
         found
         for found in gc.get_referents(obj)
-        if type(found) in _RESUMABLE or (plumbing and type(found).__name__ in _PLUMBING)
+        if type(found) in _RESUMABLE or (plumbing and type(found).__name__ in PLUMBING)
     ]
     return place, inner[0] if len(inner) == 1 else None
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import logging
+import random
 import socket
 import ssl
 import sys
@@ -343,6 +345,40 @@ def test_waiting_for_more_than_was_paused_at_lets_the_sender_go_on(world):
     world.run(main())
 
 
+def test_what_a_task_is_about_to_take_makes_no_sender_pause(our_world):
+    async def main():
+        reader, transport = our_world.m.StreamReader(limit=5), Transport()
+        reader.set_transport(transport)
+        for _ in range(2):
+            task = asyncio.ensure_future(reader.readexactly(20))
+            await until_parked(task)
+            reader.feed_data(b"0" * 20)
+            reader.feed_data(b"1" * 10)
+            assert transport.log == [] and not task.done()
+            assert await task == b"0" * 20
+            await reader.readexactly(10)
+        reader.feed_data(b"0" * 11)
+        assert transport.log == ["pause"]
+
+    our_world.run(main())
+
+
+def test_a_task_that_gives_up_leaves_what_it_asked_for_to_the_pause(our_world):
+    async def main():
+        reader, transport = our_world.m.StreamReader(limit=5), Transport()
+        reader.set_transport(transport)
+        task = asyncio.ensure_future(reader.readexactly(20))
+        await until_parked(task)
+        reader.feed_data(b"0" * 20)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        reader.feed_data(b"0")
+        assert transport.log == ["pause"] and len(reader._buffer) == 21
+
+    our_world.run(main())
+
+
 def test_a_transport_that_cannot_pause_is_asked_once(world):
     async def main():
         reader, transport = world.m.StreamReader(limit=1), Transport(can_pause=False)
@@ -627,6 +663,39 @@ def test_lines_are_echoed_and_the_end_is_seen(world):
         assert writer.can_write_eof() and writer.get_extra_info("peername")[:2] == address
         writer.write_eof()
         assert await reader.read() == b"" and reader.at_eof()
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+        await server.wait_closed()
+
+    world.run(main())
+
+
+def test_large_blocks_are_whole_wherever_they_are_cut(world):
+    data = random.Random(3).randbytes(3_000_000)
+    sizes = [1, 16_383, 16_384, 65_536, 5, 65_536, 300_000, 40_000, 0, 120 * 1024, 120 * 1024 + 1]
+
+    async def handler(reader, writer):
+        for at in range(0, len(data), 70_001):
+            writer.write(data[at : at + 70_001])
+            await writer.drain()
+            if at % 3 == 0:
+                await asyncio.sleep(0)
+        writer.close()
+        await writer.wait_closed()
+
+    async def main():
+        server, address = await serving(world, handler)
+        reader, writer = await world.m.open_connection(*address)
+        at = 0
+        for size in itertools.cycle(sizes):
+            if at + size > len(data):
+                break
+            assert await reader.readexactly(size) == data[at : at + size]
+            at += size
+        with pytest.raises(asyncio.IncompleteReadError) as failed:
+            await reader.readexactly(1_000_000)
+        assert failed.value.partial == data[at:]
         writer.close()
         await writer.wait_closed()
         server.close()

@@ -8,8 +8,8 @@ bytes must have come before it is worth waking.
 
 Rules for the editor:
 1. A read that finds its bytes does not suspend, and is one call into the buffer.
-2. The transport is paused when more than twice the limit waits, and goes on at the limit. A task that waits for data always lets
-   it go on: paused and waiting would be waiting for ever.
+2. The transport is paused when more than twice the limit waits beside what a task is about to take, and goes on at the limit. A
+   task that waits for data always lets it go on: paused and waiting would be waiting for ever.
 3. `feed_data` takes any bytes-like object and copies what can change, so that a BufferedProtocol's `buffer_updated` can feed a
    slice of a buffer that it uses again.
 """

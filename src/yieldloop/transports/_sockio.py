@@ -17,6 +17,7 @@ from typing import Any
 
 RECEIVE = 256 * 1024  # bytes asked for at once; the twin keeps one buffer of that size a process and copies what came
 VIEW = 64 * 1024  # bytes: what a `recv_view` takes at most
+OWN = 120 * 1024  # bytes: what a `recv_large` takes at most; glibc maps blocks from 128 KiB on, and each of their pages is a fault
 MOST_PIECES = min(256, os.sysconf("SC_IOV_MAX") if "SC_IOV_MAX" in getattr(os, "sysconf_names", ()) else 16)
 AGAIN = -1  # the call would have blocked
 
@@ -75,3 +76,11 @@ def tell(context: contextvars.Context, protocol: Any, method: str) -> Any:
 def tell_of(context: contextvars.Context, protocol: Any, method: str, what: Any) -> Any:
     """``protocol.method(what)`` in a copy of *context*."""
     return context.copy().run(getattr(protocol, method), what)
+
+
+def recv_large(sock: Any, fd: int, wanted: int) -> bytes | None:
+    """As `recv_bytes`, but at most *wanted* bytes (and OWN): what somebody waits for is received where it stays, without a copy."""
+    try:
+        return sock.recv(min(wanted, OWN))  # type: ignore[no-any-return]
+    except (BlockingIOError, InterruptedError):
+        return None

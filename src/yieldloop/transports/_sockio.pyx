@@ -18,6 +18,7 @@ cdef extern from *:
     #endif
     #define YL_RECEIVE (256 * 1024)
     #define YL_VIEW (64 * 1024)
+    #define YL_OWN (120 * 1024)
     #define YL_MOST_PIECES 256
     #define YL_AGAIN (-1)
     #define YL_ERROR (-2)
@@ -72,6 +73,7 @@ cdef extern from *:
     enum:
         YL_AGAIN
         YL_MOST_PIECES
+        YL_OWN
         YL_RECEIVE
         YL_VIEW
     ctypedef struct PyObject:
@@ -88,6 +90,7 @@ cdef extern from *:
 
 RECEIVE = YL_RECEIVE
 VIEW = YL_VIEW
+OWN = YL_OWN
 MOST_PIECES = YL_MOST_PIECES
 AGAIN = YL_AGAIN
 
@@ -150,3 +153,25 @@ cpdef object tell(object context, object protocol, str method):
 
 cpdef object tell_of(object context, object protocol, str method, object what):
     return yl_tell(<PyObject *>context, <PyObject *>protocol, <PyObject *>method, <PyObject *>what)
+
+
+cdef extern from *:
+    """
+    /* A new bytes object, None for "not now", or NULL. */
+    static PyObject *yl_recv_large(int fd, Py_ssize_t wanted) {
+        PyObject *bytes = PyBytes_FromStringAndSize(NULL, wanted);
+        Py_ssize_t n;
+        if (bytes == NULL) return NULL;
+        n = yl_recv(fd, PyBytes_AS_STRING(bytes), wanted);
+        if (n < 0) Py_DECREF(bytes);
+        if (n == YL_AGAIN) Py_RETURN_NONE;
+        if (n == YL_ERROR) return NULL;
+        if (n != wanted) _PyBytes_Resize(&bytes, n);  /* sets an exception and bytes to NULL if it fails */
+        return bytes;
+    }
+    """
+    object yl_recv_large(int fd, Py_ssize_t wanted)
+
+
+cpdef object recv_large(object sock, int fd, Py_ssize_t wanted):
+    return yl_recv_large(fd, min(wanted, YL_OWN))

@@ -12,6 +12,7 @@ cdef int EXACTLY
 cdef int LINE
 cdef int NEXT
 cdef int UNTIL
+cdef Py_ssize_t LARGE
 cdef Outcome NOTHING
 
 
@@ -35,6 +36,7 @@ cdef class Intake:
     cdef _pause(self)
     cpdef resume(self)
     cpdef park(self, Py_ssize_t needed)
+    cdef Py_ssize_t wanted(self) except? -1
     cpdef unpark(self, object future)
 
 

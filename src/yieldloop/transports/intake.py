@@ -31,6 +31,8 @@ LINE = 2
 NEXT = 3
 UNTIL = 4
 
+LARGE = 16 * 1024  # bytes: a read of so many is worth memory of its own
+
 NOTHING = Outcome(None, None)
 
 skip_globals(globals())
@@ -47,7 +49,7 @@ class Intake:
         "eof",  # nothing comes any more
         "error",  # what broke the connection; every read raises it from then on
         "loop",
-        "needed",  # bytes that must be here before the waiter is woken
+        "needed",  # bytes that must be here before the waiter is woken; its own until it has run, so they make no sender pause
         "owner",  # a weak reference to the reader; without a reader nothing is kept
         "paused",  # we called the transport's pause_reading()
         "transport",  # None also once it has turned out that it cannot be paused
@@ -89,7 +91,7 @@ class Intake:
             self.waiter = None
             if not waiter.done():
                 waiter.set_result(None)
-        if not self.paused and self.transport is not None and buffer.size > 2 * self._most:
+        if not self.paused and self.transport is not None and buffer.size - self.needed > 2 * self._most:
             self._pause()
 
     def take_directly(self, data: bytes) -> None:
@@ -123,10 +125,18 @@ class Intake:
         self.waiter = future
         return future
 
+    def wanted(self) -> int:
+        """Bytes still to come for a task that waits for LARGE or more: received in one piece, that is what it gets, without a copy.
+
+        0 (or less) if no task does.
+        """
+        return self.needed - self.buffer.size if self.waiter is not None and self.needed >= LARGE else 0
+
     def unpark(self, future: Any) -> None:
         """The task that was parked on *future* waits no more."""
-        if self.waiter is future:
+        if self.waiter is None or self.waiter is future:
             self.waiter = None
+            self.needed = 0
 
 
 _spare: Any = None  # a reading that is over, to be used again if nobody else has it

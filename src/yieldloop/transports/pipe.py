@@ -36,7 +36,8 @@ from yieldloop.transports.base import FdTransport, StreamWriting
 from yieldloop.transports.intake import Intake
 from yieldloop.wire.writequeue import stable
 
-TURN = 2 * READ  # bytes read in one turn at the most: a stream with the default limit keeps that without pausing us
+# Bytes read in one turn at the most: what a reader waits for, and what its stream keeps by default without pausing us.
+TURN = 3 * READ
 _LATE = "pipe closed by peer or os.write(pipe, data) raised exception."
 
 

@@ -1,6 +1,6 @@
 cimport cython
 
-from yieldloop.transports._sockio cimport recv_bytes, recv_into, recv_view, send_bytes, send_pieces, tell
+from yieldloop.transports._sockio cimport recv_bytes, recv_into, recv_large, recv_view, send_bytes, send_pieces, tell
 from yieldloop.transports.base cimport Above, FdTransport, FdWriter, StreamWriting
 from yieldloop.transports.intake cimport Intake
 
@@ -22,6 +22,7 @@ cdef class TcpTransport(StreamWriting):
 
     cdef int run(self) except -1
     cdef int after(self) except -1
+    @cython.locals(wanted=Py_ssize_t)
     cdef object _receive(self)
     @cython.locals(size=Py_ssize_t, whole=bytes)
     cpdef object write(self, object data)

@@ -23,7 +23,7 @@ from asyncio.constants import _SendfileMode
 from typing import Any
 
 from yieldloop.engine.core import logger
-from yieldloop.transports._sockio import MOST_PIECES, recv_bytes, recv_into, recv_view, send_bytes, send_pieces, tell
+from yieldloop.transports._sockio import MOST_PIECES, recv_bytes, recv_into, recv_large, recv_view, send_bytes, send_pieces, tell
 from yieldloop.transports.base import Above, FdTransport, FdWriter, StreamWriting
 from yieldloop.transports.intake import Intake
 from yieldloop.transports.options import answer, names, set_nodelay
@@ -101,7 +101,8 @@ class TcpTransport(StreamWriting):
             self._receive_into()
             return
         try:
-            data = recv_bytes(self._file, self._fd)
+            wanted = 0 if self._intake is None else self._intake.wanted()
+            data = recv_large(self._file, self._fd, wanted) if wanted > 0 else recv_bytes(self._file, self._fd)
         except OSError as exc:
             self._fatal(exc, "Fatal read error on socket transport")
             return

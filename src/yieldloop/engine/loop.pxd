@@ -63,4 +63,5 @@ cdef class LoopCore(Core):
     cdef int _poll(self, long long timeout) except -1
 
 
+@cython.locals(ns=cython.longlong)
 cdef long long _due_ns(double when, bint own_clock) noexcept

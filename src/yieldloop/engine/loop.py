@@ -607,7 +607,8 @@ def _due_ns(when: float, own_clock: bool) -> int:
         return int(NEVER * 1e9)
     if when <= -NEVER:
         return 0
-    return int(when * 1e9) + 2 if own_clock else int(when * 1e9)
+    ns = int(when * 1e9)
+    return ns + 2 if own_clock else ns
 
 
 def _describe(entry: Any) -> str:

@@ -12,7 +12,7 @@ ctypedef struct Slot:
 
 cdef class DueTimer(Entry):
     cdef public bint _cancelled
-    cdef int _number           # in the register of the heap, while it is armed; checked against it, so it needs no initial value
+    cdef int _number           # in the register of the heap that holds it; -1 once it has left
 
 
 cdef class TimerHeap:

@@ -18,12 +18,13 @@ from yieldloop.engine._leaf import Entry
 
 FEW = 64  # below that many marked slots a sweep is not worth its call
 FOREVER = -1  # first() of a heap with nothing armed
+NOWHERE = -1  # the number of a timer that is not armed
 
 
 class DueTimer(Entry):
     """What the heap knows of a timer: whether it still counts."""
 
-    __slots__ = ("_cancelled", "_place")  # _place: the compiled twin's
+    __slots__ = ("_cancelled", "_number")  # _number: its age while it is armed, else NOWHERE
 
 
 class TimerHeap:
@@ -38,6 +39,7 @@ class TimerHeap:
 
     def push(self, when: int, timer: DueTimer) -> None:
         """Arm *timer* for *when* (ns)."""
+        timer._number = self._order
         heapq.heappush(self._slots, (when, self._order, timer))
         self._order += 1
 
@@ -57,12 +59,16 @@ class TimerHeap:
         while slots and slots[0][0] <= now:
             timer = heapq.heappop(slots)[2]
             if not timer._cancelled:
+                timer._number = NOWHERE
                 return timer
             self._dead -= 1
         return None
 
     def disarm(self, timer: DueTimer) -> None:
-        """*timer*, which is held here, was cancelled: it will not be given out."""
+        """*timer* was cancelled: it will not be given out. Nothing happens if it is not armed."""
+        if timer._number == NOWHERE:
+            return
+        timer._number = NOWHERE
         self._dead += 1
         if self._dead > FEW and self._dead * 2 > len(self._slots):
             self._slots = [slot for slot in self._slots if not slot[2]._cancelled]
@@ -70,6 +76,8 @@ class TimerHeap:
             self._dead = 0
 
     def clear(self) -> None:
+        for slot in self._slots:
+            slot[2]._number = NOWHERE
         self._slots.clear()
         self._dead = 0
 

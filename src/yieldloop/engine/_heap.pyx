@@ -14,7 +14,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.string cimport memset
 
-FOREVER = -1
+FOREVER = NOWHERE = -1
 cdef enum:
     KEPT = 1024          # slots that an empty heap keeps
     MOST = 1 << 30       # armed timers, so that a number fits into an int
@@ -127,6 +127,7 @@ cdef class TimerHeap:
         """Strike timer *number* off the register. Its slot is gone already."""
         cdef DueTimer timer = <DueTimer>self._timers[number]
         Py_DECREF(timer)
+        timer._number = -1
         self._timers[number] = NULL
         self._places[number] = self._free
         self._free = number
@@ -313,6 +314,7 @@ cdef class TimerHeap:
         self._drop()
         for i in range(numbers):
             if timers[i] != NULL:
+                (<DueTimer>timers[i])._number = -1
                 Py_DECREF(<object>timers[i])
         PyMem_Free(timers)
 

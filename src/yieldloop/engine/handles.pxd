@@ -2,8 +2,9 @@ cimport cython
 
 from yieldloop.engine cimport _inline
 from yieldloop.engine._contexts cimport Contexts
-from yieldloop.engine._heap cimport DueTimer, TimerHeap
+from yieldloop.engine._heap cimport DueTimer
 from yieldloop.engine._leaf cimport program_stack
+from yieldloop.engine.core cimport Core
 
 
 cdef class Handle(DueTimer):
@@ -13,7 +14,7 @@ cdef class Handle(DueTimer):
     cdef Contexts _lender
     cdef public object _loop
     cdef public object _source_traceback
-    cdef object _repr
+    cdef str _repr
     cdef object __weakref__
 
     @cython.locals(lender=Contexts)
@@ -36,7 +37,6 @@ cdef class ThreadsafeHandle(Handle):
 cdef class TimerHandle(Handle):
     cdef double _due
     cdef object _given
-    cdef public bint _scheduled
-    cdef TimerHeap _heap
 
+    @cython.locals(core=Core)
     cpdef object cancel(self)

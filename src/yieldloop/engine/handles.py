@@ -15,7 +15,7 @@ from typing import Any
 
 from yieldloop.engine import _inline
 from yieldloop.engine._contexts import Contexts
-from yieldloop.engine._heap import DueTimer
+from yieldloop.engine._heap import NOWHERE, DueTimer
 from yieldloop.engine._leaf import program_stack, skip_globals
 
 skip_globals(globals())
@@ -217,8 +217,6 @@ class TimerHandle(Handle):
     __slots__ = (
         "_due",  # the deadline in s by the loop's clock
         "_given",  # the deadline as it was given if that was no float, else None
-        "_heap",  # the heap that holds it, or None once it has left
-        "_scheduled",  # True from the arming until it is due or swept
     )
 
     def __init__(self, when: float, callback: Any, args: Any, loop: Any, context: Any = None) -> None:
@@ -227,8 +225,7 @@ class TimerHandle(Handle):
         Handle.__init__(self, callback, args, loop, context)
         self._due = when
         self._given = None if type(when) is float else when
-        self._scheduled = False
-        self._heap: Any = None
+        self._number = NOWHERE
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -246,10 +243,9 @@ class TimerHandle(Handle):
         """Disarm. O(1); the callback and its arguments are released at once."""
         if not self._cancelled:
             Handle.cancel(self)
-            if self._heap is not None:
-                self._heap.disarm(self)
-                self._heap = None
-                self._scheduled = False
+            if self._number >= 0:
+                core = self._loop
+                core._heap.disarm(self)
 
     def _repr_info(self) -> list[str]:
         info = Handle._repr_info(self)

@@ -226,8 +226,6 @@ class LoopCore(Core):
         if self._debug:
             timer._source_traceback = program_stack()
         timer._due = when
-        timer._scheduled = True
-        timer._heap = self._heap
         # Rounded up past the float's own error by our clock, so that `loop.time() >= when` holds in the callback. A foreign
         # clock is cut by the same rule when it is read, so equal floats compare equal.
         self._heap.push(_due_ns(when, self._own_clock), timer)
@@ -363,8 +361,6 @@ class LoopCore(Core):
             now = self._now_ns()
             timer = timers.pop_due(now)
             while timer is not None:
-                timer._scheduled = False
-                timer._heap = None
                 ready.push(timer)
                 if self._recorder is not None:
                     self._tick = self._recorder.note(_record.TIMER, _record.label_call(timer._callback), 0)

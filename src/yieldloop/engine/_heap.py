@@ -24,7 +24,8 @@ NOWHERE = -1  # the number of a timer that is not armed
 class DueTimer(Entry):
     """What the heap knows of a timer: whether it still counts."""
 
-    __slots__ = ("_cancelled", "_number")  # _number: its age while it is armed, else NOWHERE
+    __slots__ = ("_cancelled", "_number")
+    _number: int  # its age while it is armed, else NOWHERE
 
 
 class TimerHeap:

@@ -16,7 +16,8 @@ import pytest
 
 import yieldloop.watch
 from tests.programs import running
-from yieldloop.watch import watchdog
+from yieldloop.cli.asking import process_table
+from yieldloop.watch import answers, watchdog
 from yieldloop.watch.watcher import watcher
 
 pytestmark = pytest.mark.skipif(os.environ.get("YIELDLOOP_PURE") == "1", reason="the loop is not ours")
@@ -69,10 +70,11 @@ def test_tasks_and_holders_are_seen(run: Callable[[Any], Any]) -> None:
 
 
 def test_a_block_is_seen_while_it_lasts(run: Callable[[Any], Any]) -> None:
-    gate, found = threading.Event(), []
+    gate, found, shots = threading.Event(), [], []
 
     def see(block: watchdog.Block) -> None:
         found.append(block)
+        shots.append(attached[0].snapshot().loops[0])
         gate.set()
 
     def hold() -> None:
@@ -80,20 +82,44 @@ def test_a_block_is_seen_while_it_lasts(run: Callable[[Any], Any]) -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        with yieldloop.watch.attach(loop):
+        with yieldloop.watch.attach(loop) as attachment:
+            attached.append(attachment)
             await asyncio.sleep(3 * LIMIT)
             loop.call_soon(hold)
             await asyncio.sleep(0.01)
             gate.clear()
             hold()
 
+    attached: list[Any] = []
     watchdog.callbacks.append(see)
     run(main())
     callback, task = found
+    doing = shots[0].doing
+    if shots[0].ready is None:  # uvloop
+        assert "cannot be seen" in doing.label
+    else:
+        assert (doing.kind, doing.label) == ("callback", f"{hold.__qualname__}()")
+    assert shots[1].doing.kind == "task"
     assert [frame["function"] for frame in callback.stack[:1]] == [hold.__qualname__]
     assert (callback.label, callback.file) == ("a callback", __file__)
     assert task.label == f"task {task.label.split()[1]} {main.__qualname__}()"
     assert [frame["function"] for frame in task.stack[:2]] == [main.__qualname__, hold.__qualname__]
+
+
+def test_what_a_loop_does_not_show_is_not_told_as_nothing(run: Callable[[Any], Any]) -> None:
+    async def main() -> tuple[str, str, bool]:
+        loop = asyncio.get_running_loop()
+        with yieldloop.watch.attach(loop) as attached:
+            while attached._watched.loop.thread is None:  # until the first beat
+                await asyncio.sleep(0.01)
+            row = answers.loop_now(attached._watched)
+            process = {"pid": 1, "python": "3", "speed": "compiled", "argv": ["app.py"], "blocks": 0, "now_ns": 0, "loops": [row]}
+            return process_table([process]), str(attached.snapshot()), hasattr(loop, "_scheduled")
+
+    table, text, shows = run(main())
+    cells = table.splitlines()[1].split()
+    assert cells[3] == "1" and (cells[4] == "-") == (not shows) and cells[6] == "-"
+    assert ("timer" in text.splitlines()[3]) == shows
 
 
 def test_waiting_is_no_block(run: Callable[[Any], Any]) -> None:

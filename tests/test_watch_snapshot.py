@@ -48,22 +48,31 @@ def test_a_thousand_tasks(our_loop: Any) -> None:
 
 @compiled_only
 def test_tasks_may_end_while_they_are_looked_at(ours: Any) -> None:
-    over = threading.Event()
+    enough, over = threading.Event(), threading.Event()
     found: list[Any] = []
 
     def look(loop: Any) -> None:
+        end = time.monotonic() + 0.3
+        missing = {"gather", "lock"}
         try:
             while not over.is_set():
                 shot = snapshot.take(loop)
                 json.dumps(shot.as_json())
                 shot.text()
                 found.append({task.end.kind for task in shot.loops[0].tasks if task.end is not None})
+                missing -= found[-1]
+                if not missing and len(found) >= 3 and time.monotonic() > end:
+                    enough.set()
         except BaseException as exc:
             found.append(exc)
+            enough.set()
 
     async def main() -> None:
         lock, queue = ours.m.Lock(), ours.m.Queue(1)
-        end = time.monotonic() + 0.3
+        deadline = time.monotonic() + 30
+
+        def is_over() -> bool:
+            return enough.is_set() or time.monotonic() > deadline
 
         async def child(depth: int) -> None:
             if depth:
@@ -72,7 +81,7 @@ def test_tasks_may_end_while_they_are_looked_at(ours: Any) -> None:
                 await ours.m.sleep(0)
 
         async def put() -> None:
-            while time.monotonic() < end:
+            while not is_over():
                 await queue.put(1)
             await queue.put(None)
 
@@ -81,7 +90,7 @@ def test_tasks_may_end_while_they_are_looked_at(ours: Any) -> None:
                 await ours.m.wait_for(ours.m.sleep(0.0001), 1)
 
         async def spawn() -> None:
-            while time.monotonic() < end:
+            while not is_over():
                 await child(4)
 
         thread = threading.Thread(target=look, args=(asyncio.get_running_loop(),))

@@ -55,8 +55,9 @@ def process_table(processes: list[dict[str, Any]]) -> str:
         about = (pid, process["python"], process["speed"])
         for loop in process["loops"]:
             held = loop["statistics"]
-            since = duration(process["now_ns"] - loop["since_ns"])
-            rows.append((*about, str(held["tasks"]), str(held["ready"]), str(process["blocks"]), since, loop["doing"], command))
+            since = "-" if loop["since_ns"] is None else duration(process["now_ns"] - loop["since_ns"])
+            counts = str(held["tasks"]), str(held.get("ready", "-")), str(process["blocks"])
+            rows.append((*about, *counts, since, loop["doing"], command))
         if not process["loops"]:
             rows.append((*about, "-", "-", str(process["blocks"]), "-", "no loop runs", command))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]

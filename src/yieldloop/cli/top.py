@@ -163,11 +163,11 @@ class Top(App[None]):
             since = "" if doing["since_ns"] is None else f" for {duration(snapshot['taken_ns'] - doing['since_ns'])}"
             states = [task["state"] for task in loop["tasks"]]
             counts = ", ".join(f"{states.count(state)} {state}" for state in STATE_COLOURS if state in states)
-            lines.append(
-                f"{loop['name']}: {doing['label']}{since}; "
-                f"{count_of(len(states), 'task')} ({counts}), {loop['ready']} ready to run, "
-                f"{count_of(loop['timers'], 'timer')}, {count_of(len(loop['fds']), 'descriptor side')}"
-            )
+            line = f"{loop['name']}: {doing['label']}{since}; {count_of(len(states), 'task')} ({counts})"
+            if loop["ready"] is not None and loop["timers"] is not None:
+                sides = count_of(len(loop["fds"]), "descriptor side")
+                line += f", {loop['ready']} ready to run, {count_of(loop['timers'], 'timer')}, {sides}"
+            lines.append(line)
         for cycle in (cycle for loop in snapshot["loops"] for cycle in loop["cycles"]):
             lines.append(f"tasks {', '.join(map(str, cycle))} wait for each other in a circle")
         lines += [block_line(block) for block in blocks if block["going_on"]]

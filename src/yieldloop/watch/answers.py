@@ -71,7 +71,7 @@ def loop_now(watched: Any) -> dict[str, Any]:
         "name": type(watched.target).__name__,
         "thread": watched.thread_name,
         "doing": "waits" if entry is None else watchdog.label_of(entry),
-        "since_ns": since,
+        "since_ns": None if entry is None and watched.target is not loop else since,  # how long a foreign one waits is not known
         "iteration": iteration,
         "statistics": steadily(loop.statistics),
     }

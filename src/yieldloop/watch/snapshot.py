@@ -15,6 +15,7 @@ import itertools
 import operator
 import os
 import platform
+import selectors
 import sys
 import threading
 import time
@@ -131,8 +132,8 @@ class LoopView:
     name: str
     thread: str | None  # the name of the thread that runs it
     doing: Doing
-    ready: int
-    timers: int
+    ready: int | None  # None of a loop that does not show it (uvloop): nor are its timers and descriptors known
+    timers: int | None
     fds: list[Fd]
     tasks: list[TaskView]
     cycles: list[list[int]]  # tasks that wait for each other in a circle
@@ -329,7 +330,7 @@ class _Look:
             f"{type(self._loop).__name__}-{loop_number(self._loop)}",
             next((thread.name for thread in threading.enumerate() if thread.ident == self._thread_id), None),
             self._doing(),
-            len(getattr(self._loop, "_ready", ())),
+            len(self._loop._ready) if hasattr(self._loop, "_ready") else None,
             self._count_timers(),
             self._fds(),
             views,
@@ -463,15 +464,20 @@ class _Look:
             label = self._current.get_name()
             return Doing("task", number_of(self._current), label, self._began, stack)
         if self._entry is None:
+            foreign = not hasattr(self._loop, "_doing")
+            if foreign and not hasattr(self._loop, "_ready"):
+                return Doing("poll", None, "waits in the poll, or runs a callback: that cannot be seen", None, stack)
+            if foreign and stack and stack[-1].file != selectors.__file__:
+                return Doing("callback", None, f"{stack[0].name}()", None, stack)
             return Doing("poll", None, "waits in the poll", self._began, stack)
         callback = getattr(self._entry, "_callback", None)
         label = function_name(callback) if callback is not None else place_of(self._entry)
         return Doing("callback", None, label, self._began, stack)
 
-    def _count_timers(self) -> int:
+    def _count_timers(self) -> int | None:
         heap = getattr(self._loop, "_heap", None)
         if heap is None:
-            return len(getattr(self._loop, "_scheduled", ()))
+            return len(self._loop._scheduled) if hasattr(self._loop, "_scheduled") else None
         return len(heap) - getattr(heap, "_dead", 0)
 
     def _fds(self) -> list[Fd]:

@@ -38,8 +38,11 @@ def of_loop(loop: LoopView, now: int, most: int = 200) -> list[str]:
     for task in loop.tasks:
         states[task.state] = states.get(task.state, 0) + 1
     told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    lines.append(f"{count_of(len(loop.tasks), 'task')}{f' ({told})' if told else ''}, {loop.ready} ready to run, "
-                 f"{count_of(loop.timers, 'timer')}, {count_of(len(loop.fds), 'descriptor side')} armed")  # fmt: skip
+    counts = [f"{count_of(len(loop.tasks), 'task')}{f' ({told})' if told else ''}"]
+    if loop.ready is not None and loop.timers is not None:
+        sides = count_of(len(loop.fds), "descriptor side")
+        counts += [f"{loop.ready} ready to run", count_of(loop.timers, "timer"), f"{sides} armed"]
+    lines.append(", ".join(counts))
     for frame in loop.doing.stack if loop.doing.kind in ("task", "callback") else ():
         lines.append(f"{STEP}{_frame(frame)}")
     lines += _Tree(loop, now, most).lines()

@@ -17,7 +17,7 @@ import pytest
 import yieldloop.watch
 from tests.programs import running
 from yieldloop.cli.asking import process_table
-from yieldloop.watch import answers, watchdog
+from yieldloop.watch import answers, metrics, watchdog
 from yieldloop.watch.watcher import watcher
 
 pytestmark = pytest.mark.skipif(os.environ.get("YIELDLOOP_PURE") == "1", reason="the loop is not ours")
@@ -107,19 +107,21 @@ def test_a_block_is_seen_while_it_lasts(run: Callable[[Any], Any]) -> None:
 
 
 def test_what_a_loop_does_not_show_is_not_told_as_nothing(run: Callable[[Any], Any]) -> None:
-    async def main() -> tuple[str, str, bool]:
+    async def main() -> tuple[str, str, str, bool]:
         loop = asyncio.get_running_loop()
         with yieldloop.watch.attach(loop) as attached:
             while attached._watched.loop.thread is None:  # until the first beat
                 await asyncio.sleep(0.01)
             row = answers.loop_now(attached._watched)
             process = {"pid": 1, "python": "3", "speed": "compiled", "argv": ["app.py"], "blocks": 0, "now_ns": 0, "loops": [row]}
-            return process_table([process]), str(attached.snapshot()), hasattr(loop, "_scheduled")
+            return process_table([process]), str(attached.snapshot()), metrics.text(), hasattr(loop, "_scheduled")
 
-    table, text, shows = run(main())
+    table, text, numbers, shows = run(main())
     cells = table.splitlines()[1].split()
     assert cells[3] == "1" and (cells[4] == "-") == (not shows) and cells[6] == "-"
     assert ("timer" in text.splitlines()[3]) == shows
+    assert ("\nyieldloop_ready_entries{" in numbers) == shows
+    assert "\nyieldloop_loop_lag_seconds{" in numbers and "\nyieldloop_write_buffer_bytes{" not in numbers
 
 
 def test_waiting_is_no_block(run: Callable[[Any], Any]) -> None:

@@ -92,9 +92,11 @@ def _of_loop(watched: Any) -> dict[str, float]:
     loop = watched.loop
     _, _, iteration = loop._doing()
     held = steadily(loop.statistics)
-    found: dict[str, float] = {"loop_lag_seconds": watched.lag_ns() / 1e9, "iterations": iteration}
+    found: dict[str, float] = {"loop_lag_seconds": watched.lag_ns() / 1e9}
     found.update((name, held[key]) for name, key in _HELD.items() if key in held)
-    found["write_buffer_bytes"] = sum(map(_buffered, steadily(lambda: list(getattr(loop, "_transports", {}).values()))))
+    if watched.target is loop:  # one of ours: of others it is not known
+        found["iterations"] = iteration
+        found["write_buffer_bytes"] = sum(map(_buffered, steadily(lambda: list(loop._transports.values()))))
     return found
 
 

@@ -220,7 +220,8 @@ def test_events_barriers_and_queues(api: Any) -> None:
 
         seen = await parked(api, news(), meets(), gets(), puts(), joins())
         assert end_of(seen["news"]).kind == "event"
-        assert end_of(seen["meets"]).kind == "barrier"
+        meets = end_of(seen["meets"])
+        assert (meets.kind, meets.label) == ("barrier", f"Barrier at {id(barrier):#x}")
         assert [end_of(seen[name]).kind for name in ("gets", "puts", "joins")] == ["queue"] * 3
         assert ": get, holds 0 of 3 items" in end_of(seen["gets"]).label
         assert ": put, holds 1 of 1 items" in end_of(seen["puts"]).label

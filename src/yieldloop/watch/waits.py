@@ -70,9 +70,14 @@ def locals_of(generator: Any) -> Any:
 
 def self_of(generator: Any, kinds: Any) -> Any:
     """The ``self`` of a suspended method of one of the classes *kinds*, without touching its frame; None if it has ended."""
-    for part in gc.get_referents(generator):
+    parts = gc.get_referents(generator)
+    for part in parts:
         if issubclass(type(part), kinds):
             return part
+    for cell in parts:  # a lambda in the method has it too
+        for part in gc.get_referents(cell) if type(cell) is types.CellType else ():
+            if issubclass(type(part), kinds):
+                return part
     return None
 
 

@@ -14,25 +14,16 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.string cimport memset
 
+from yieldloop.engine._inline cimport yl_prefetch
+
 FOREVER = NOWHERE = -1
 cdef enum:
     KEPT = 1024          # slots that an empty heap keeps
     MOST = 1 << 30       # armed timers, so that a number fits into an int
     FEW = 64             # marked slots that are not worth a sweep
     STORM = 256          # newcomers that are worth counting
-    SOON = 4             # timers ahead of their turn whose memory is asked for
+    SOON = 8             # timers ahead of their turn whose memory is asked for
     NOBODY = -1          # the number of a marked slot
-
-
-cdef extern from *:
-    """
-    #if defined(__GNUC__)
-    #define yl_prefetch(p) __builtin_prefetch(p)
-    #else
-    #define yl_prefetch(p) ((void)(p))
-    #endif
-    """
-    void yl_prefetch(void *p) noexcept
 
 
 cdef class DueTimer(Entry):
@@ -98,8 +89,10 @@ cdef class TimerHeap:
         if slot == self._heap:
             return self._remove(0)
         self._head += 1
-        if self._head + SOON <= self._sorted and slot[SOON].number >= 0:
-            yl_prefetch(self._timers[slot[SOON].number])
+        if self._head + 2 * SOON <= self._sorted:
+            yl_prefetch(&self._timers[slot[2 * SOON].number])
+            if slot[SOON].number != NOBODY:
+                yl_prefetch(self._timers[slot[SOON].number])
         return self._release(slot.number)
 
     cpdef int disarm(self, DueTimer timer) except -1:

@@ -63,6 +63,13 @@ cdef extern from *:
     /* Changes whenever the type of *o* or one of its bases does; 0 if that is not known. */
     #define yl_type_version(o) ((unsigned long)Py_TYPE(o)->tp_version_tag)
 
+    /* Ask for the memory at *address*, whatever stands there, before it is needed. */
+    #if defined(__GNUC__)
+    #define yl_prefetch(address) __builtin_prefetch(address)
+    #else
+    #define yl_prefetch(address) ((void)(address))
+    #endif
+
     #define yl_born_bare() 0
     #define yl_address(o) ((unsigned long long)(size_t)(o) >> 4)
     #define yl_borrowed(o) ((PyObject *)(o))
@@ -114,4 +121,5 @@ cdef extern from *:
     PyObject *borrowed "yl_borrowed"(object entry) noexcept
     PyObject *nobody "yl_nobody"() noexcept
     object lent "yl_lent"(PyObject *field)
+    void yl_prefetch(void *address) noexcept
     int yl_visit(PyObject *entry, visitproc visit, void *arg) noexcept

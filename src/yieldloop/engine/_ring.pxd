@@ -1,11 +1,15 @@
 cimport cython
 
+from yieldloop.engine._inline cimport yl_prefetch
 from yieldloop.engine._leaf cimport Entry
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
 cdef extern from *:
     ctypedef struct PyObject:
         pass
+
+cdef enum:
+    SOON = 4  # entries ahead of its turn whose memory is asked for: after a storm they have left the cache
 
 
 @cython.final
@@ -34,6 +38,7 @@ cdef class ReadyQueue:
         entry = <Entry>self._slots[self._head]
         self._head = (self._head + 1) & self._mask
         self._size -= 1
+        yl_prefetch(self._slots[(self._head + SOON) & self._mask])
         Py_DECREF(entry)
         return entry
 

@@ -21,6 +21,7 @@ cdef class Handle(DueTimer):
     cdef int run(self) except -1
     cpdef object get_context(self)
     cpdef object cancel(self)
+    cdef int _let_go(self) except -1
 
 
 cdef class ThreadsafeHandle(Handle):

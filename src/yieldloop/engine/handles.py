@@ -64,12 +64,15 @@ class Handle(DueTimer):
     def cancel(self) -> None:
         """Do not call the callback. Releases it at once; no effect on one that has begun."""
         if not self._cancelled:
-            self._cancelled = True
-            if self._source_traceback is not None:  # made in debug mode, in which it says more of itself
-                self._repr = self._describe()
-            self._callback = None
-            self._args = None
+            self._let_go()
             _inline.show(self)
+
+    def _let_go(self) -> None:
+        self._cancelled = True
+        if self._source_traceback is not None:  # made in debug mode, in which it says more of itself
+            self._repr = self._describe()
+        self._callback = None
+        self._args = None
 
     def cancelled(self) -> bool:
         """True if `cancel` was called."""
@@ -242,7 +245,7 @@ class TimerHandle(Handle):
     def cancel(self) -> None:
         """Disarm. O(1); the callback and its arguments are released at once."""
         if not self._cancelled:
-            Handle.cancel(self)
+            self._let_go()
             if self._number >= 0:
                 core = self._loop
                 core._heap.disarm(self)

@@ -431,11 +431,11 @@ class LoopCore(Core):
                             continue
                         if self._recorder is not None:
                             self._note_end(entry)
-                        if is_handle:
-                            if not _inline.sole_owner(entry):
-                                _inline.show(entry)
-                            elif type(entry) is not TimerHandle:
+                        if is_handle and type(entry) is not TimerHandle:  # which is neither hidden nor used again
+                            if _inline.sole_owner(entry):
                                 self._recycle(entry)
+                            else:
+                                _inline.show(entry)
                 except BaseException as exc:
                     self._keep_context(entry)
                     if isinstance(exc, (SystemExit, KeyboardInterrupt)):

@@ -66,6 +66,33 @@ def test_a_click_on_a_task_shows_its_chain_down_to_what_it_waits_for(show: Show)
     assert shown[3].startswith("Queue 'jobs' get")
 
 
+def test_a_link_without_a_frame_is_shown_by_its_name(show: Show) -> None:
+    document = payload()
+    [task] = [task for task in document["recording"]["snapshot"]["loops"][0]["tasks"] if task["id"] == 3]
+    task["chain"][2:] = [{"kind": "awaitable", "name": "sleep", "file": None, "line": None}]
+    page = show(document)
+    page.keyboard.press("2")
+    page.click('[data-task="3"]')
+    assert chain(page)[:3] == [*EXPECTED[:2], "sleep awaitable"]
+
+
+def test_of_a_task_that_is_done_the_last_recorded_wait_is_shown(show: Show) -> None:
+    document = payload(events=4000)
+    [loop] = document["recording"]["loops"]
+    events = loop["events"]
+    done = next(task for _, kind, task, _ in events if kind == "task_done")
+    waits = [index for index, (_, kind, task, thing) in enumerate(events) if (kind, task) == ("task_parked", done) and thing]
+    loop["places"] = {"1": {"name": "serve", "file": "/srv/app/main.py", "line": 3}, "2": {"name": "sleep", "under": 1}}
+    loop["stood"] = {str(waits[0]): 1, str(waits[-1]): 2}
+    page = show(document)
+    page.keyboard.press("2")
+    page.click(f'[data-task="{done}"]')
+    page.wait_for_selector(".details .chain")
+    assert "whose frames were recorded" in page.inner_text(".details")
+    shown = [text.replace("\n", " ") for text in page.locator(".details .chain li").all_inner_texts()]
+    assert shown == ["serve coroutine app/main.py:3", "sleep coroutine"]
+
+
 def test_a_click_on_a_lane_of_the_time_line_shows_the_same_chain(show: Show) -> None:
     page = show(payload())
     lanes = page.locator(".lanes").bounding_box()

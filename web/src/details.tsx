@@ -1,6 +1,6 @@
 // One task: where it stands, frame by frame down to what it waits for, and what it did last.
 import { duration, moment, place } from "./format";
-import { PARKED, RUNNING, thingOf } from "./model";
+import { PARKED, RUNNING, chainAt, thingOf } from "./model";
 import type { ChainEnd } from "./documents";
 import type { TaskRow } from "./state";
 import { focus, loop, now, rowOfTask, selected, snapshot, view } from "./state";
@@ -38,19 +38,24 @@ function End({ end }: { end: ChainEnd }) {
 }
 
 function Chain({ row }: { row: TaskRow }) {
-  const chain = row.task?.chain ?? [];
+  const model = loop.value;
   const end = row.task?.end;
-  if (!chain.length && !end) return <p class="quiet">{say("nochain")}</p>;
+  const current = row.task?.chain ?? [];
+  const before = model && !current.length && !end ? chainAt(model.source, model.placeOf.get(row.id) ?? 0) : [];
+  if (!current.length && !end && !before.length) return <p class="quiet">{say("nochain")}</p>;
   return (
-    <ol class="chain" aria-label={say("chain")}>
-      {chain.map((link, depth) => (
-        <li key={depth}>
-          <b>{link.name}</b> <small>{link.kind}</small>
-          <div><code title={link.file}>{place(link.file, link.line)}</code></div>
-        </li>
-      ))}
-      {end && <End end={end} />}
-    </ol>
+    <>
+      {before.length > 0 && <p class="quiet">{say("lastwait")}</p>}
+      <ol class="chain" aria-label={say("chain")}>
+        {[...current, ...before].map(({ name, kind, file, line }, depth) => (
+          <li key={depth}>
+            <b>{name}</b> <small>{kind}</small>
+            {file !== null && line !== null && <div><code title={file}>{place(file, line)}</code></div>}
+          </li>
+        ))}
+        {end && <End end={end} />}
+      </ol>
+    </>
   );
 }
 

@@ -76,8 +76,8 @@ export interface RecordingDocument {
 export interface ChainLink {
   kind: string;
   name: string;
-  file: string;
-  line: number;
+  file: string | null; // null of what has no frame, or no source
+  line: number | null;
 }
 
 /** What a thread of a pool is busy with. */

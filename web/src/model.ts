@@ -1,5 +1,5 @@
 // What a recording says, in the form that the views need: per task the spans of its states, per loop what its thread did.
-import type { RecordedLoop, RecordedTask, SnapshotLoop, SnapshotTask, Thing } from "./documents";
+import type { ChainLink, RecordedLoop, RecordedTask, SnapshotLoop, SnapshotTask, Thing } from "./documents";
 
 export const READY = 1;
 export const RUNNING = 2;
@@ -95,6 +95,7 @@ export interface LoopModel {
   thread: Spans;
   lanes: Lane[];
   laneOf: Map<number, Lane>;
+  placeOf: Map<number, number>; // of a task: where it stood in its last wait of which that was recorded
   readyDelays: Sample[];
   stepTimes: Sample[];
   iterations: Sample[];
@@ -209,7 +210,8 @@ export function modelOf(source: RecordedLoop): LoopModel {
   }
   const laneOf = new Map(lanes.map((lane) => [lane.id, lane]));
   const name = source.name || `loop ${source.id}`;
-  return { id: source.id, name, source, begin, end, thread: new Spans(thread), lanes, laneOf, readyDelays, stepTimes, iterations };
+  const placeOf = lastPlaces(source);
+  return { id: source.id, name, source, begin, end, thread: new Spans(thread), lanes, laneOf, placeOf, readyDelays, stepTimes, iterations };
 }
 
 const SAME = 1e6; // nanoseconds that the two looks at the clock may lie apart
@@ -226,6 +228,19 @@ export function learnFrom(snapshot: SnapshotLoop, loop: LoopModel): void {
 }
 
 export const thingOf = (loop: LoopModel | undefined, id: number): Thing | undefined => loop?.source.things[id];
+
+/** The links of the await chain that ends in the place *label*, outermost first. */
+export function chainAt({ places = {} }: RecordedLoop, label: number): ChainLink[] {
+  const chain: ChainLink[] = [];
+  for (let place = places[label]; place; place = places[place.under ?? 0])
+    chain.unshift({ kind: "coroutine", name: place.name, file: place.file ?? null, line: place.line ?? null });
+  return chain;
+}
+
+/** Of each task the place of its last wait of which that was recorded. */
+function lastPlaces({ events, stood = {} }: RecordedLoop): Map<number, number> {
+  return new Map(Object.entries(stood).map(([index, label]) => [events[Number(index)]![2], label])); // keys that are numbers come in order
+}
 
 /** The tasks as the recording's last event left them, for a recording that carries no snapshot: no frames, but states and ends. */
 export function snapshotOf(loop: LoopModel): SnapshotLoop {

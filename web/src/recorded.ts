@@ -1,7 +1,7 @@
 // A recording as a walk document: each recorded event is a step, and what the loop held at that moment is worked out when asked.
 import type { ChainLink, RecordedEvent, SnapshotLoop, SnapshotTask } from "./documents";
 import type { LoopModel } from "./model";
-import { thingOf } from "./model";
+import { chainAt, thingOf } from "./model";
 import type { WalkDocument, WalkFrame, WalkStep, WalkSteps } from "./walk";
 import { duration, moment } from "./format";
 import { language, say } from "./words";
@@ -189,10 +189,7 @@ class RecordedSteps implements WalkSteps {
 
   /** The frames of the place where a task parked, if that was recorded. */
   private chain(task: number, park: number): WalkFrame[] | undefined {
-    const { stood = {}, places = {} } = this.loop.source;
-    const chain: ChainLink[] = [];
-    for (let place = places[stood[park] ?? 0]; place; place = places[place.under ?? 0])
-      chain.unshift({ kind: "coroutine", name: place.name, file: place.file ?? "", line: place.line ?? 0 });
+    const chain = chainAt(this.loop.source, this.loop.source.stood?.[park] ?? 0);
     return chain.length ? this.links(task, chain) : undefined;
   }
 
@@ -203,7 +200,7 @@ class RecordedSteps implements WalkSteps {
   }
 
   private links(task: number, chain: ChainLink[]): WalkFrame[] {
-    return chain.map(({ name, file, line, kind }, depth) => ({ name, file, line, kind, id: `${task}.${depth}.${name}` }));
+    return chain.map(({ name, file, line, kind }, depth) => ({ name, file: file ?? "", line: line ?? 0, kind, id: `${task}.${depth}.${name}` }));
   }
 
   private shown(task: number): SnapshotTask | undefined {

@@ -69,6 +69,7 @@ const WORDS = {
   iterationTime: ["Iteration time: from poll to poll", "迭代时间：两次轮询之间"],
   longest: ["Longest", "最长"],
   nochain: ["The recording holds no frames of this task.", "记录中没有该任务的栈帧。"],
+  lastwait: ["In the last of its waits whose frames were recorded:", "在最后一次记录了栈帧的等待中："],
   unknown: ["unknown", "未知"],
   keys: [
     "Keys: 1–6 views · / search · ←→ move · + − zoom · 0 show all · ↑↓ task · Esc close",

@@ -40,3 +40,7 @@ cdef str PENDING
 cdef str CANCELLED
 cdef str FINISHED
 cpdef bint isfuture(object obj)
+@cython.locals(ours=Future)
+cpdef object settle(object future)
+@cython.locals(ours=Future)
+cpdef object check(object future)

@@ -382,6 +382,25 @@ def isfuture(obj: Any) -> bool:
     return hasattr(obj.__class__, "_asyncio_future_blocking") and obj._asyncio_future_blocking is not None
 
 
+def settle(future: Any) -> None:
+    """``future.set_result(None)``, whoever's future it is, unless it is done. Of one of ours, without looking for its methods."""
+    if type(future) is Future:
+        ours = future
+        if ours._state is PENDING:
+            ours._settle(FINISHED)
+    elif not future.done():
+        future.set_result(None)
+
+
+def check(future: Any) -> None:
+    """``future.result()``, for what it raises; as `settle`."""
+    if type(future) is Future:
+        ours = future
+        if ours._state is FINISHED and ours._exception is None:
+            return
+    future.result()
+
+
 def loop_of(future: Any) -> _AbstractEventLoop:
     """The loop of anything that follows the future protocol."""
     try:

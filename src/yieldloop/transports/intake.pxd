@@ -3,6 +3,7 @@ cimport cython
 from yieldloop.engine cimport _inline
 from yieldloop.engine._leaf cimport Outcome, iter_send, iter_throw, returned
 from yieldloop.engine.calls cimport Call
+from yieldloop.engine.futures cimport check, settle
 from yieldloop.engine.loop cimport LoopCore
 from yieldloop.wire.buffer cimport StreamBuffer
 

@@ -22,6 +22,7 @@ from typing import Any
 from yieldloop.engine import _inline
 from yieldloop.engine._leaf import Outcome, _as_exception, iter_send, iter_throw, returned, skip_globals
 from yieldloop.engine.calls import Call, as_coroutine_function
+from yieldloop.engine.futures import check, settle
 from yieldloop.engine.loop import LoopCore
 
 NAMES = ("read", "readexactly", "readline", "__anext__", "readuntil")
@@ -89,8 +90,7 @@ class Intake:
             if buffer.size < self.needed:
                 return  # not even a pause: the task that waits has asked for all this
             self.waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
+            settle(waiter)
         if not self.paused and self.transport is not None and buffer.size - self.needed > 2 * self._most:
             self._pause()
 
@@ -241,7 +241,7 @@ class Reading(Shortcut):
             self._future = None
             intake.unpark(future)
             try:
-                future.result()  # raises what broke the connection
+                check(future)  # raises what broke the connection
             except BaseException:
                 self._end()
                 raise

@@ -26,6 +26,7 @@ from typing import Any
 
 from yieldloop.engine._leaf import Entry, returned, skip_globals
 from yieldloop.engine.calls import Call, as_coroutine_function
+from yieldloop.engine.futures import check, settle
 from yieldloop.pollers.sides import READ, WRITE
 from yieldloop.transports._trysock import AGAIN, NOT_NOW, fd_of, try_recv, try_recv_into, try_send
 
@@ -129,8 +130,7 @@ class SockSide(Entry):
         if not woken and not self._waiters:
             self._rest()
         for future in woken:
-            if not future.done():
-                future.set_result(None)
+            settle(future)
 
     def is_drained(self, sock: Any) -> bool:
         """True if *sock* was read to its end in this very iteration: to ask again before the next poll is a wasted system call."""
@@ -261,7 +261,7 @@ class SockCall(Call):
     def _resume(self) -> None:
         if not self._future.done():
             raise RuntimeError(f"{self!r} was resumed before its time: only the loop's task may drive it")
-        self._future.result()  # raises if somebody cancelled it
+        check(self._future)  # raises if somebody cancelled it
         self._future = None
         self._parked_on.tried()
         if fd_of(self._sock) != self._fd:

@@ -115,10 +115,12 @@ def test_the_await_chain_that_was_recorded_is_part_of_the_stack() -> None:
     loop["places"] = {"3": {"name": "main", "file": "x.py", "line": 4}, "4": {"name": "sleep", "module": "y", "under": 3}}
     loop["stood"] = {"3": 4}
     assert "loop;parked;main (x.py:4);sleep;a future 2\n" in export.collapsed(document)
+    loop["things"]["9"] = {"kind": "lock", "label": "Lock.acquire in x.py:4, set by child", "set_by": 2}
+    assert "loop;parked;main (x.py:4);sleep;Lock.acquire in x.py:4, set by child() 2\n" in export.collapsed(document)
     loop["things"]["9"] = {"kind": "task", "label": "task 'child'", "task": 2}
     loop["stood"] = {"3": 3}
     lines = export.collapsed(document)
-    assert "loop;parked;main (x.py:4);task 'child' 2\n" in lines
+    assert "loop;parked;main (x.py:4);task child() 2\n" in lines
     assert "loop;running;main (x.py:4);child() 3\n" in lines
 
 
@@ -162,7 +164,7 @@ def test_who_awaits_a_task_stands_above_it_in_its_stack() -> None:
     document["loops"][0]["things"]["9"] = {"kind": "task", "label": "task 'child'", "task": 2}
     lines = dict(line.rsplit(" ", 1) for line in export.collapsed(document).splitlines())
     assert lines["loop;running;main();child()"] == "3"
-    assert lines["loop;parked;main();task 'child'"] == "2"
+    assert lines["loop;parked;main();task child()"] == "2"
 
 
 def test_perfettos_trace_processor_loads_the_trace_without_a_complaint(trace: perfetto.TraceProcessor) -> None:

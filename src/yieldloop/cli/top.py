@@ -192,7 +192,8 @@ class Top(App[None]):
         made = f", made at {short(site['file'])}:{site['line']} in {site['function']}" if site else ""
         lines = [f"task {row.id} {row.name!r}{made}"]
         for frame in row.task["chain"]:
-            lines.append(f"  {frame['kind']} {frame['name']}()  {short(frame['file'])}:{frame['line'] or '?'}")
+            where = "" if frame["file"] is None else f"  {short(frame['file'])}:{frame['line']}"
+            lines.append(f"  {frame['kind']} {frame['name']}(){where}")
         if row.waits_for:
             lines.append(f"  waits for {row.waits_for}")
         self._detail.update(Text("\n".join(lines)))

@@ -162,7 +162,7 @@ class _Chains:
         """The frames of the span's own task, or the name of its coroutine, and what it was parked on."""
         frames, end = [self.loop.coroutine(span.subject)], None
         if span.state == "parked":
-            end = str(self.loop.thing(span.thing)["label"])
+            end = self.end(self.loop.thing(span.thing))
             if span.end == self.loop.end and self.now.get(span.subject, ([],))[0]:  # the snapshot was taken in this very span
                 frames, of_now = self.now[span.subject]
                 end = of_now or end
@@ -171,6 +171,15 @@ class _Chains:
                     self.known[span.place] = _frames(self.loop.chain(span))
                 frames = self.known[span.place]
         return frames, end
+
+    def end(self, thing: dict[str, Any]) -> str:
+        """What *thing* is, with tasks called by their coroutines: so waits for tasks that do the same work add up."""
+        if thing["kind"] == "task" and "task" in thing:
+            return f"task {self.loop.coroutine(thing['task'])}"
+        label = str(thing["label"])
+        if "set_by" in thing:
+            label = label.removesuffix(self.loop.task_name(thing["set_by"])) + self.loop.coroutine(thing["set_by"])
+        return label
 
 
 def _stacks(document: dict[str, Any]) -> Counter[tuple[str, ...]]:

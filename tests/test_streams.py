@@ -673,7 +673,7 @@ def test_lines_are_echoed_and_the_end_is_seen(world):
 
 def test_large_blocks_are_whole_wherever_they_are_cut(world):
     data = random.Random(3).randbytes(3_000_000)
-    sizes = [1, 16_383, 16_384, 65_536, 5, 65_536, 300_000, 40_000, 0, 120 * 1024, 120 * 1024 + 1]
+    sizes = [1, 32_767, 32_768, 65_536, 5, 65_536, 300_000, 40_000, 0, 120 * 1024, 120 * 1024 + 1]
 
     async def handler(reader, writer):
         for at in range(0, len(data), 70_001):

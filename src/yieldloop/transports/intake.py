@@ -32,7 +32,7 @@ LINE = 2
 NEXT = 3
 UNTIL = 4
 
-LARGE = 16 * 1024  # bytes: a read of so many is worth memory of its own
+LARGE = 32 * 1024  # bytes: below, what two copies cost is less than a system call for each read
 
 NOTHING = Outcome(None, None)
 

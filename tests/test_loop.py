@@ -253,6 +253,31 @@ def test_a_loop_cannot_run_in_a_loop(ours: Api) -> None:
     ours.run(main())
 
 
+def test_an_iteration_does_not_run_in_an_iteration(our_loop: Any) -> None:
+    class Asking(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            ask()
+
+    def ask() -> None:
+        with pytest.raises(RuntimeError, match="an iteration was asked for by a callback or a task that runs in one"):
+            our_loop._run_once()
+        seen.append(True)
+
+    async def main() -> None:
+        ours, peer = socket.socketpair()
+        with peer:
+            transport, _ = await our_loop.create_connection(Asking, sock=ours)
+            peer.send(b"?")
+            our_loop.call_soon(ask)
+            while len(seen) < 2:
+                await asyncio.sleep(0)
+            transport.abort()
+            await asyncio.sleep(0)
+
+    seen: list[bool] = []
+    our_loop.run_until_complete(main())
+
+
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_is_told_to_make_its_own_loop(our_loop: Any) -> None:
     async def main() -> int:
@@ -589,6 +614,27 @@ def test_the_probe_is_told_what_happens_and_one_that_raises_is_removed(
     assert our_loop.probe is None and "a broken probe" in caplog.text
     with pytest.raises(TypeError, match="is no probe"):
         our_loop.probe = object()
+
+
+def test_a_task_can_be_woken_though_a_probe_that_is_told_of_its_wait_ends_the_run(our_loop: Any) -> None:
+    class Ending(yieldloop.Probe):
+        def task_parked(self, task: Any, on: Any) -> None:
+            raise KeyboardInterrupt
+
+    awaited = our_loop.create_future()
+
+    async def waiting() -> Any:
+        return await awaited
+
+    task = our_loop.create_task(waiting())
+    our_loop.probe = Ending()
+    with pytest.raises(KeyboardInterrupt):
+        our_loop.run_forever()
+    our_loop.probe = None
+    awaited.set_result("woken")
+    our_loop.call_soon(our_loop.call_soon, our_loop.stop)
+    our_loop.run_forever()
+    assert task.done() and task.result() == "woken"
 
 
 def test_async_generators_are_closed_at_shutdown(api: Api) -> None:

@@ -7,6 +7,7 @@ that the other end sees each system call as one packet.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -171,6 +172,62 @@ def test_what_is_written_leaves_though_a_callback_of_its_iteration_ends_the_run(
         our_loop.run_forever()
     assert link.packets() == [b"last words"]
     our_loop.run_until_complete(link.over())
+
+
+def test_what_is_written_has_left_when_the_socket_is_asked_for(ours: Any) -> None:
+    async def body(link: Link) -> None:
+        link.transport.write(b"last words")
+        link.transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
+        assert link.packets() == [b"last words", b""]
+
+    on_a_link(ours, body)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_what_is_written_before_a_fork_leaves_once(our_loop: Any) -> None:
+    def fork() -> None:
+        child = os.fork()
+        if not child:
+            raise SystemExit(3)
+        os.waitpid(child, 0)
+
+    link = Link(our_loop)
+    our_loop.run_until_complete(link.made)
+    our_loop.call_soon(link.transport.write, b"once")
+    our_loop.call_soon(fork)
+    parent = os.getpid()
+    try:
+        our_loop.run_until_complete(asyncio.sleep(0))
+    finally:
+        if os.getpid() != parent:
+            os._exit(0)
+    assert link.packets() == [b"once"]
+    our_loop.run_until_complete(link.over())
+
+
+def test_what_is_written_leaves_though_the_protocol_gives_a_buffer_that_cannot_be_written(api: Any) -> None:
+    class ReadOnly(asyncio.BufferedProtocol):
+        def get_buffer(self, sizehint: int) -> Any:
+            return b"no room"
+
+    async def main() -> bytes:
+        loop = asyncio.get_running_loop()
+        reports: list[Any] = []
+        loop.set_exception_handler(lambda _, context: reports.append(context["message"]))
+        ours, peer = socket.socketpair()
+        peer.setblocking(False)
+        with peer:
+            transport, _ = await loop.create_connection(ReadOnly, sock=ours)
+            peer.send(b"?")
+            loop.call_soon(transport.write, b"last words")  # in the iteration in which that is found
+            while not reports:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert reports == ["Fatal read error on socket transport"]
+            return peer.recv(100)
+
+    assert api.run(main()) == b"last words"
 
 
 def test_what_is_written_while_no_loop_runs_leaves_at_once(our_loop: Any) -> None:

@@ -786,6 +786,34 @@ def test_a_peer_that_says_goodbye_first_gets_what_was_queued(api):
     api.run(main())
 
 
+@pytest.mark.parametrize("kind", [asyncio.Protocol, asyncio.BufferedProtocol], ids=["plain", "buffered"])
+def test_what_a_protocol_writes_before_it_fails_leaves(api, kind):
+    class Failing(kind):
+        events = ()
+
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def get_buffer(self, sizehint):
+            return bytearray(100)
+
+        def data_received(self, data):
+            self.transport.write(b"what went wrong")
+            raise ZeroDivisionError("on data")
+
+        buffer_updated = data_received
+
+    async def main():
+        async with Meeting(Failing) as meeting:
+            transport, client = await meeting.connect()
+            transport.write(b"?")
+            await client.lost()
+            return bytes(client.data), len(meeting.reports)
+
+    assert api.run(main()) == (b"what went wrong", 1)
+
+
+
 def test_a_protocol_that_fails_is_reported_and_loses_its_connection(api):
     class Bad(Log):
         def data_received(self, data):

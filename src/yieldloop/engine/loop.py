@@ -300,6 +300,7 @@ class LoopCore(Core):
     def _drop_everything(self) -> None:
         """The loop is being closed: what was scheduled is dropped."""
         self._ready.clear()
+        self._after.clear()
         self._heap.clear()
         self._spare.clear()
         self._spare_threadsafe.clear()
@@ -320,6 +321,11 @@ class LoopCore(Core):
             self._contexts.clear()
 
     def _iterate_once(self) -> None:
+        if self._in_entry:
+            raise RuntimeError(
+                "an iteration was asked for by a callback or a task that runs in one: the contexts, the current task and the count "
+                "of what is ready are the outer one's; return to the loop, or await what is waited for"
+            )
         try:
             self._iterate()
         finally:
@@ -446,13 +452,13 @@ class LoopCore(Core):
                         self._note_end(entry)
                     self._running_entry = _inline.nobody()
         finally:
+            self._in_entry = False
             self._running_entry = _inline.nobody()
             self._contexts.leave()
             entry = None  # interpreted, a traceback may hold this frame
             self._contexts.forget()
             if self._after_due:
                 self._run_after()  # SystemExit and KeyboardInterrupt end the run, but not what was begun
-            self._in_entry = False
 
     def _run_ready_watched(self, count: int) -> None:
         """The same with a probe told, or with debug mode's clock on every entry."""
@@ -532,6 +538,11 @@ class LoopCore(Core):
                 raise
             except BaseException as exc:
                 self._entry_failed(entry, exc)
+
+    def _leave_before_fork(self) -> None:
+        """The thread that runs this loop is about to fork: what was put off is done once, by the parent."""
+        if self._after_due:
+            self._run_after()
 
     def _recycle(self, handle: Any) -> None:
         """*handle* has run and nobody keeps it: the next `call_soon` may have it."""

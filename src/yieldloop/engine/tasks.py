@@ -546,13 +546,13 @@ class Task(Future):
         else:
             future._asyncio_future_blocking = False
             self._fut_waiter = future
+            future.add_waiter(self)  # before a probe is told: one that ends the run leaves a task that can be woken
             if self._core is None:
                 self._changed = _inline.ticks()
             elif self._core._watched:
                 self._tell_parked(self._core, future)
             else:
                 self._changed = self._core._tick
-            future.add_waiter(self)
             if self._must_cancel and future.cancel(msg=self._cancel_message):
                 self._must_cancel = False
 

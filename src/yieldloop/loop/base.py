@@ -511,3 +511,13 @@ def _settle(future: Future, error: BaseException | None) -> None:
     else:
         future.set_exception(error)
 
+
+def _leave_before_fork() -> None:
+    """What was written before a fork leaves before it: a child that ended by an exception would send it once more."""
+    loop: Any = _get_running_loop()
+    if isinstance(loop, LoopCore):
+        loop._leave_before_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_leave_before_fork)

@@ -11,7 +11,8 @@ them. All of an iteration's sends in a row cost less than each after its own ste
 driven out of the caches in between, and a peer on the same machine is woken once. The price: what is written before a step that
 computes or blocks leaves when that step is done. More than HOLD bytes, or more than the high water mark, leave at once, so that
 the protocol is paused by what the kernel does not take and by nothing else: with a mark of 0 nothing is ever held. `close`,
-`write_eof` and `abort` send what is held before they do their own work.
+`write_eof` and `abort` send what is held before they do their own work; so do a fork and
+`get_extra_info("socket")`.
 """
 
 from __future__ import annotations
@@ -143,8 +144,11 @@ class TcpTransport(StreamWriting):
             count = recv_into(self._file, self._fd, buffer)
         except (SystemExit, KeyboardInterrupt):
             raise
-        except BaseException as exc:  # beside the kernel's errors: what get_buffer gave is no writable buffer
+        except OSError as exc:
             self._fatal(exc, "Fatal read error on socket transport")
+            return
+        except BaseException as exc:  # what get_buffer gave is no writable buffer
+            self._fatal_error(exc, "Fatal read error on socket transport")
             return
         if count < 0:
             return
@@ -368,6 +372,12 @@ class TcpTransport(StreamWriting):
                         "Fatal error: the socket was closed under its transport")  # fmt: skip
 
     # --- asking --------------------------------------------------------------------------------------------------------
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """As every transport's. Whoever asks for the socket may shut or share it: what was written before has left then."""
+        if name == "socket":
+            self._send_held()
+        return FdTransport.get_extra_info(self, name, default)
 
     def _take_protocol(self, protocol: Any) -> None:
         self._protocol = protocol

@@ -256,7 +256,7 @@ class TlsLayer(Above):
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            self._fatal(exc, _FATAL)
+            self._fatal_error(exc, _FATAL)
             return False
         return count > 0 and self._tell("buffer_updated", count)
 
@@ -273,7 +273,7 @@ class TlsLayer(Above):
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            self._fatal(exc, _FATAL)
+            self._fatal_error(exc, _FATAL)
 
     def _shaken(self) -> None:
         self._stop_timer()
@@ -303,7 +303,7 @@ class TlsLayer(Above):
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            self._fatal(exc, "Error calling eof_received()")
+            self._fatal_error(exc, "Error calling eof_received()")
             return
         if keep_open:
             logger.warning("returning true from eof_received() has no effect when using ssl")
@@ -527,9 +527,12 @@ class TlsLayer(Above):
         self._wake(exc)
 
     def _protocol_failed(self, method: str, exc: BaseException) -> None:
-        self._fatal(exc, _FATAL)
+        self._fatal_error(exc, _FATAL)
 
     def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
+        """End the connection by what its protocol did: what was written before may still leave."""
+        if self._state is OPEN:
+            self._flush()
         self._fatal(exc, message)
 
     def _shown(self) -> Any:
@@ -550,6 +553,8 @@ class TlsLayer(Above):
         """What `get_extra_info` answers: of TLS, and else what the transport below says."""
         if name == "sslcontext":
             return self._sslcontext
+        if name == "socket":
+            self._flush()  # see `TcpTransport.get_extra_info`
         shaken = self._machine.ssl_object if self._machine.shaken else None
         if shaken is not None:
             if name == "ssl_object":

@@ -543,8 +543,8 @@ def test_ctrl_c_cancels_the_main_task_and_becomes_keyboard_interrupt(api: Api) -
     cleaned: list[bool] = []
 
     async def main() -> None:
-        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
         try:
+            threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
             await api.m.sleep(3600)
         finally:
             cleaned.append(True)

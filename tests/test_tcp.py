@@ -173,6 +173,37 @@ def test_head_and_body_written_in_one_callback_arrive_in_order_and_whole(api: An
     api.run(main())
 
 
+@pytest.mark.parametrize("size", [600, 1024, 5000, 20_000])
+def test_what_was_received_stays_as_it_is(api: Any, size: int) -> None:
+    """The memory of bytes that nobody has any more may be used again; that of bytes which somebody has never is."""
+
+    kept: list[tuple[Any, bytes]] = []
+    hashes: list[tuple[int, int]] = []
+
+    class Keeper(Log):
+        def data_received(self, data: bytes) -> None:
+            copy = bytes(bytearray(data))
+            hashes.append((hash(data), hash(copy)))
+            if len(hashes) % 3 == 1:
+                kept.append((data, copy))
+            elif len(hashes) % 3 == 2:
+                kept.append((memoryview(data)[1:-1], copy[1:-1]))
+            Log.data_received(self, data)
+
+    async def main() -> None:
+        transport, protocol, peer = await raw_pair(asyncio.get_running_loop(), Keeper)
+        for number in range(1, 301):
+            peer.sendall(bytes([number % 251]) * size)
+            await protocol.until(lambda: len(protocol.data) == number * size)  # noqa: B023
+        transport.abort()
+        await protocol.lost
+        peer.close()
+
+    api.run(main())
+    assert len(kept) >= 200 and all(data == copy for data, copy in kept)
+    assert all(one == other for one, other in hashes)
+
+
 def test_half_close_lets_the_other_side_answer(api: Any) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -27,19 +27,22 @@ cdef extern from *:
             && ((yl_context *)context)->weakrefs == NULL;
     }
 
-    /* object.method(what), and out of *context* again. -1: an exception is set, by the method or by a context left wrongly. */
-    static inline int yl_tell_and_exit(PyObject *context, PyObject *object, PyObject *method, PyObject *what) {
+    /* object.method(what), and out of *context* again; a new reference to what was raised, or NULL if nothing was. */
+    static inline PyObject *yl_tell_and_exit(PyObject *context, PyObject *object, PyObject *method, PyObject *what) {
         PyObject *args[3] = {NULL, object, what};  /* the callee may borrow the first place */
+        PyObject *type, *value, *traceback;
         PyObject *result = PyObject_VectorcallMethod(method, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
         if (result != NULL) {
             Py_DECREF(result);
-            return PyContext_Exit(context);
+            if (PyContext_Exit(context) == 0) return NULL;
         }
-        PyObject *type, *value, *traceback;
         PyErr_Fetch(&type, &value, &traceback);
-        if (PyContext_Exit(context) < 0) PyErr_Clear();
-        PyErr_Restore(type, value, traceback);
-        return -1;
+        PyErr_NormalizeException(&type, &value, &traceback);
+        if (traceback != NULL) PyException_SetTraceback(value, traceback);
+        Py_XDECREF(type);
+        Py_XDECREF(traceback);
+        if (result == NULL && PyContext_Exit(context) < 0) PyErr_Clear();
+        return value;
     }
     #endif
     """
@@ -54,7 +57,8 @@ cdef extern from *:
     object PyContext_Copy(object context)
     int PyContext_Enter(object context) except -1
     int PyContext_Exit(object context) except -1
-    int yl_tell_and_exit(PyObject *context, PyObject *object, PyObject *method, PyObject *what) noexcept
+    PyObject *yl_tell_and_exit(PyObject *context, PyObject *object, PyObject *method, PyObject *what) noexcept
+    void Py_DECREF(PyObject *o)
 
 
 @cython.final
@@ -103,15 +107,20 @@ cdef class Contexts:
         self._lent = None
         return 0
 
-    cdef inline int tell(self, object snapshot, object user, object listener, str method, object what) except -1:
-        cdef int failed
+    cdef inline object tell(self, object snapshot, object user, object listener, str method, object what):
+        cdef PyObject *raised
         self.enter(snapshot, user)
-        failed = yl_tell_and_exit(<PyObject *>self._lent, <PyObject *>listener, <PyObject *>method, <PyObject *>what)
+        raised = yl_tell_and_exit(<PyObject *>self._lent, <PyObject *>listener, <PyObject *>method, <PyObject *>what)
         self.inside = False
         self._user = NULL
-        if failed or not yl_untouched(<PyObject *>self._lent, snapshot, 1):  # known to us alone
-            self._lent = None
-        return failed  # -1 with an exception set is how it is raised
+        if raised == NULL:
+            if not yl_untouched(<PyObject *>self._lent, snapshot, 1):  # known to us alone
+                self._lent = None
+            return None
+        self._lent = None
+        error = <object>raised
+        Py_DECREF(raised)
+        return error
 
     cdef inline bint unchanged(self, object context, object snapshot) noexcept:
         return yl_untouched(<PyObject *>context, snapshot, 2)  # the owner's two: his field and his variable

@@ -55,8 +55,10 @@ class Contexts:
     def drop(self) -> None:
         """The same, and the lent context is for whoever has taken it."""
 
-    def tell(self, snapshot: Any, user: Any, listener: Any, method: str, what: Any) -> None:
-        """Call ``listener.method(what)`` in a context with the values of *snapshot*, and be outside again. Not while `inside`."""
+    def tell(self, snapshot: Any, user: Any, listener: Any, method: str, what: Any) -> BaseException | None:
+        """Call ``listener.method(what)`` in a context with the values of *snapshot*, and be outside again: what it raised, or None.
+        Not while `inside`.
+        """
         raise NotImplementedError
 
     def unchanged(self, context: Any, snapshot: Any) -> bool:

@@ -69,17 +69,22 @@ class Teller(Entry):
     def _tell(self, method: str, what: Any) -> bool:
         """Call the protocol; a failure of it ends the connection. True if there was none."""
         contexts = self._lender
-        try:
-            if contexts is None or contexts.inside:
+        if contexts is None or contexts.inside:
+            try:
                 tell_of(self._context, self._protocol, method, what)
-            else:
-                contexts.tell(self._context, self, self._protocol, method, what)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            self._protocol_failed(method, exc)
-            return False
-        return True
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as exc:
+                self._protocol_failed(method, exc)
+                return False
+            return True
+        error = contexts.tell(self._context, self, self._protocol, method, what)
+        if error is None:
+            return True
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):
+            raise error
+        self._protocol_failed(method, error)
+        return False
 
     def _tell_or_report(self, method: str) -> None:
         """Call the protocol; a failure of it is reported, and that is all."""
@@ -457,14 +462,18 @@ class StreamWriting(FdWriter):
         except BaseException as exc:
             self._fatal(exc, "Fatal write error on transport")
             return
-        if sent > 0:
-            queue.consume(sent)
-        if queue.size:
-            self._arm_writing()
+        if sent == queue.size:
+            queue.clear()
+            if self._writing:
+                self._rest_writing()
+            if self._flow.shrunk(0) and not self._lost:
+                self._tell_flow("resume_writing")  # which may write again, or end it all
         else:
-            self._rest_writing()
-        if not self._lost:
-            self._check_flow(queue.size)  # which may write again, or end it all
+            if sent > 0:
+                queue.consume(sent)
+            self._arm_writing()
+            if not self._lost:
+                self._check_flow(queue.size)
         if queue.size == 0 and not self._lost:
             self._all_written()
 

@@ -109,10 +109,11 @@ class TcpTransport(StreamWriting):
             return
         if data is None:
             return
-        if not data:
+        size = len(data)
+        if size == 0:
             self._end_of_stream()
             return
-        self._loop._bytes_in += len(data)
+        self._loop._bytes_in += size
         if self._intake is not None:
             self._intake.take_directly(data)
             return
@@ -236,7 +237,8 @@ class TcpTransport(StreamWriting):
     def after(self) -> None:
         """The iteration in which something was written has run what was ready."""
         self._asked = False
-        self._send_held()
+        if self._queue.size and not self._writing:
+            self._flush()
 
     def _send_held(self) -> None:
         """What is held back leaves now: nothing that follows may overtake it."""

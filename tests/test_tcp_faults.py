@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import resource
+import signal
 import socket
 import struct
 import threading
@@ -528,3 +529,27 @@ def test_a_number_that_select_does_not_take_ends_its_connection_and_nobody_waits
             runner.run(main())
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.skipif(not hasattr(socket, "MSG_DONTWAIT"), reason="a call cannot say that it does not wait")
+def test_a_socket_that_somebody_else_made_blocking_blocks_nobody(ours: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        a, b = socket.socketpair()
+        with b:
+            transport, protocol = await loop.create_connection(Actor, sock=a)
+            os.set_blocking(a.fileno(), True)  # as a shell does to its standard input, of which we may have the other number
+            transport.write(bytes(10_000_000))
+            assert transport.get_write_buffer_size() > 0
+            transport.abort()
+            await protocol.lost
+
+    previous = signal.signal(signal.SIGALRM, lambda *_: interrupted.append(True))
+    interrupted: list[bool] = []
+    signal.setitimer(signal.ITIMER_REAL, 10)  # else a failure would be a hang
+    try:
+        ours.run(main())
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert not interrupted

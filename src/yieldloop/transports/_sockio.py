@@ -4,7 +4,9 @@ What lives here: one system call a function, and nothing that remembers. ``_sock
 nothing above this file knows which of the two it uses. "Not now" (EAGAIN, EINTR) is a return value and not an exception: it is
 no error, and making an exception costs more than the system call did.
 
-Each function takes the socket and its descriptor: this file uses the first, the twin the second.
+Each function takes the socket and its descriptor: this file uses the first, the twin the second. Each call says itself that it does
+not wait: whether the socket blocks is a property of the open file, and a child that was given a duplicate of it (a shell for its
+standard input) may have changed that.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ VIEW = 64 * 1024  # bytes: what a `recv_view` takes at most
 OWN = 120 * 1024  # bytes: what a `recv_large` takes at most; glibc maps blocks from 128 KiB on, and each of their pages is a fault
 MOST_PIECES = min(256, os.sysconf("SC_IOV_MAX") if "SC_IOV_MAX" in getattr(os, "sysconf_names", ()) else 16)
 AGAIN = -1  # the call would have blocked
+NOW = getattr(socket, "MSG_DONTWAIT", 0)
 
 _sendmsg = hasattr(socket.socket, "sendmsg")
 
@@ -27,7 +30,7 @@ _sendmsg = hasattr(socket.socket, "sendmsg")
 def recv_bytes(sock: Any, fd: int) -> bytes | None:
     """What has arrived (at most RECEIVE bytes), b"" at the end of the stream, None if there is nothing now. OSError."""
     try:
-        return sock.recv(RECEIVE)  # type: ignore[no-any-return]
+        return sock.recv(RECEIVE, NOW)  # type: ignore[no-any-return]
     except (BlockingIOError, InterruptedError):
         return None
 
@@ -37,7 +40,7 @@ def recv_view(sock: Any, fd: int) -> Any:
     process: for who copies it at once.
     """
     try:
-        return sock.recv(VIEW)
+        return sock.recv(VIEW, NOW)
     except (BlockingIOError, InterruptedError):
         return None
 
@@ -45,7 +48,7 @@ def recv_view(sock: Any, fd: int) -> Any:
 def recv_into(sock: Any, fd: int, buffer: Any) -> int:
     """Receive into *buffer* (writable, contiguous); the number of bytes, 0 at the end, AGAIN. OSError, BufferError, TypeError."""
     try:
-        return sock.recv_into(buffer)  # type: ignore[no-any-return]
+        return sock.recv_into(buffer, 0, NOW)  # type: ignore[no-any-return]
     except (BlockingIOError, InterruptedError):
         return AGAIN
 
@@ -53,7 +56,7 @@ def recv_into(sock: Any, fd: int, buffer: Any) -> int:
 def send_bytes(sock: Any, fd: int, data: Any) -> int:
     """Send as much of *data* (bytes-like) as the kernel takes; the number of bytes, or AGAIN. OSError."""
     try:
-        return sock.send(data)  # type: ignore[no-any-return]
+        return sock.send(data, NOW)  # type: ignore[no-any-return]
     except (BlockingIOError, InterruptedError):
         return AGAIN
 
@@ -62,8 +65,8 @@ def send_pieces(sock: Any, fd: int, pieces: Any) -> int:
     """As `send_bytes`, for the first MOST_PIECES of the deque *pieces* in one system call."""
     try:
         if _sendmsg:
-            return sock.sendmsg(itertools.islice(pieces, MOST_PIECES))  # type: ignore[no-any-return]
-        return sock.send(pieces[0])  # type: ignore[no-any-return]
+            return sock.sendmsg(itertools.islice(pieces, MOST_PIECES), (), NOW)  # type: ignore[no-any-return]
+        return sock.send(pieces[0], NOW)  # type: ignore[no-any-return]
     except (BlockingIOError, InterruptedError):
         return AGAIN
 
@@ -81,6 +84,6 @@ def tell_of(context: contextvars.Context, protocol: Any, method: str, what: Any)
 def recv_large(sock: Any, fd: int, wanted: int) -> bytes | None:
     """As `recv_bytes`, but at most *wanted* bytes (and OWN): what somebody waits for is received where it stays, without a copy."""
     try:
-        return sock.recv(min(wanted, OWN))  # type: ignore[no-any-return]
+        return sock.recv(min(wanted, OWN), NOW)  # type: ignore[no-any-return]
     except (BlockingIOError, InterruptedError):
         return None

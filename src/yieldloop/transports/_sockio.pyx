@@ -17,6 +17,9 @@ cdef extern from *:
     #ifndef MSG_NOSIGNAL
     #define MSG_NOSIGNAL 0
     #endif
+    #ifndef MSG_DONTWAIT
+    #define MSG_DONTWAIT 0
+    #endif
     #define YL_RECEIVE (256 * 1024)
     #define YL_VIEW (64 * 1024)
     #define YL_OWN (120 * 1024)
@@ -39,9 +42,9 @@ cdef extern from *:
         return YL_ERROR;
     }
 
-    static Py_ssize_t yl_recv(int fd, char *into, Py_ssize_t room) { return yl_answer(recv(fd, into, (size_t)room, 0)); }
-    static Py_ssize_t yl_recv_shared(int fd) { return yl_answer(recv(fd, yl_buffer, YL_RECEIVE, 0)); }
-    static Py_ssize_t yl_recv_some(int fd, Py_ssize_t room) { return yl_answer(recv(fd, yl_buffer, (size_t)room, 0)); }
+    static Py_ssize_t yl_recv(int fd, char *into, Py_ssize_t room) { return yl_answer(recv(fd, into, (size_t)room, MSG_DONTWAIT)); }
+    static Py_ssize_t yl_recv_shared(int fd) { return yl_recv(fd, yl_buffer, YL_RECEIVE); }
+    static Py_ssize_t yl_recv_some(int fd, Py_ssize_t room) { return yl_recv(fd, yl_buffer, room); }
     static char *yl_shared(void) { return yl_buffer; }
 
     /* What is received is most often let go of soon. Bytes that are too many for the allocator's quick lists cost more to get and to
@@ -72,7 +75,7 @@ cdef extern from *:
     }
 
     static Py_ssize_t yl_send(int fd, const char *from, Py_ssize_t n) {
-        return yl_answer(send(fd, from, (size_t)n, MSG_NOSIGNAL));
+        return yl_answer(send(fd, from, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL));
     }
 
     static Py_ssize_t yl_send_views(int fd, Py_buffer *views, int count) {
@@ -82,7 +85,7 @@ cdef extern from *:
         for (i = 0; i < count; i++) { parts[i].iov_base = views[i].buf; parts[i].iov_len = (size_t)views[i].len; }
         message.msg_iov = parts;
         message.msg_iovlen = count;
-        return yl_answer(sendmsg(fd, &message, MSG_NOSIGNAL));
+        return yl_answer(sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
     }
 
     /* method(protocol[, what]) in a copy of the context; a new reference, or NULL. */

@@ -26,6 +26,9 @@ cdef extern from *:
     #ifndef MSG_NOSIGNAL
     #define MSG_NOSIGNAL 0
     #endif
+    #ifndef MSG_DONTWAIT
+    #define MSG_DONTWAIT 0
+    #endif
     #ifndef __linux__
     struct mmsghdr { struct msghdr msg_hdr; unsigned int msg_len; };
     #endif
@@ -74,11 +77,11 @@ cdef extern from *:
 
     static int yl_sendmmsg(int fd, int count) {
     #ifdef __linux__
-        return sendmmsg(fd, yl_messages, (unsigned)count, MSG_NOSIGNAL);
+        return sendmmsg(fd, yl_messages, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);
     #else
         int i;
         for (i = 0; i < count; i++)
-            if (sendmsg(fd, &yl_messages[i].msg_hdr, MSG_NOSIGNAL) < 0) return i ? i : -1;
+            if (sendmsg(fd, &yl_messages[i].msg_hdr, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return i ? i : -1;
         return count;
     #endif
     }
@@ -251,7 +254,7 @@ cdef extern from *:
     }
 
     static int yl_send_one(int fd, const char *from, Py_ssize_t n, const yl_name *to, socklen_t length) {
-        return yl_sent(length ? sendto(fd, from, (size_t)n, MSG_NOSIGNAL, &to->any, length) : send(fd, from, (size_t)n, MSG_NOSIGNAL));
+        return yl_sent(length ? sendto(fd, from, (size_t)n, MSG_NOSIGNAL, &to->any, length) : send(fd, from, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL));
     }
 
     /* Put one datagram into the list of yl_send_listed. 0: its address is none of the plain ones. */
@@ -276,7 +279,7 @@ cdef extern from *:
 
     static int yl_errno(void) { return errno; }
     static void yl_set_errno(int number) { errno = number; }
-    static Py_ssize_t yl_send_raw(int fd, const char *from, Py_ssize_t n) { return send(fd, from, (size_t)n, MSG_NOSIGNAL); }
+    static Py_ssize_t yl_send_raw(int fd, const char *from, Py_ssize_t n) { return send(fd, from, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL); }
 
     /* method(protocol, one, two) in a copy of the context; a new reference, or NULL. */
     static PyObject *yl_tell_two(PyObject *context, PyObject *protocol, PyObject *method, PyObject *one, PyObject *two) {

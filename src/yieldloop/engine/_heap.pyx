@@ -19,7 +19,7 @@ from yieldloop.engine._inline cimport yl_prefetch
 FOREVER = NOWHERE = -1
 cdef enum:
     KEPT = 1024          # slots that an empty heap keeps
-    MOST = 1 << 30       # armed timers, so that a number fits into an int
+    MOST = 1 << 29       # armed timers, so that numbers and places fit into ints, with the gaps in the line
     FEW = 64             # marked slots that are not worth a sweep
     STORM = 256          # newcomers that are worth counting
     SOON = 8             # timers ahead of their turn whose memory is asked for

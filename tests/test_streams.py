@@ -6,6 +6,7 @@ What stands for a network is a fake transport where the behaviour is the stream'
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import itertools
 import logging
@@ -361,6 +362,24 @@ def test_what_a_task_is_about_to_take_makes_no_sender_pause(our_world):
         assert transport.log == ["pause"]
 
     our_world.run(main())
+
+
+@pytest.mark.parametrize("read", [lambda reader: reader.read(), lambda reader: reader.read(100), lambda reader: reader.readline()])
+def test_what_a_task_may_take_or_not_makes_the_sender_pause(world, read):
+    async def main():
+        reader, transport = world.m.StreamReader(limit=5), Transport()
+        reader.set_transport(transport)
+        task = asyncio.ensure_future(read(reader))
+        await until_parked(task)
+        reader.feed_data(b"0" * 10)
+        assert transport.log == []
+        reader.feed_data(b"\n")
+        assert transport.log == ["pause"]
+        reader.feed_eof()
+        with contextlib.suppress(ValueError):  # a line over the limit
+            await task
+
+    world.run(main())
 
 
 def test_a_task_that_gives_up_leaves_what_it_asked_for_to_the_pause(our_world):

@@ -13,6 +13,7 @@ cdef int EXACTLY
 cdef int LINE
 cdef int NEXT
 cdef int UNTIL
+cdef Py_ssize_t ANY
 cdef Py_ssize_t LARGE
 cdef Outcome NOTHING
 
@@ -31,7 +32,7 @@ cdef class Intake:
     cdef public object transport
     cdef public object waiter
 
-    @cython.locals(buffer=StreamBuffer)
+    @cython.locals(buffer=StreamBuffer, taken=Py_ssize_t)
     cpdef feed(self, object data)
     cdef take_directly(self, object data)
     cdef _pause(self)

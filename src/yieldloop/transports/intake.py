@@ -32,6 +32,7 @@ LINE = 2
 NEXT = 3
 UNTIL = 4
 
+ANY = 1  # byte: whoever waits for it takes nobody knows how many
 LARGE = 32 * 1024  # bytes: below, what two copies cost is less than a system call for each read
 
 NOTHING = Outcome(None, None)
@@ -91,8 +92,10 @@ class Intake:
                 return  # not even a pause: the task that waits has asked for all this
             self.waiter = None
             settle(waiter)
-        if not self.paused and self.transport is not None and buffer.size - self.needed > 2 * self._most:
-            self._pause()
+        if not self.paused and self.transport is not None:
+            taken = self.needed if self.needed > ANY else 0
+            if buffer.size - taken > 2 * self._most:
+                self._pause()
 
     def take_directly(self, data: bytes) -> None:
         """`feed`, by the transport: what comes when the reader is gone or its end was told is dropped, as the protocol would."""
@@ -256,7 +259,7 @@ class Reading(Shortcut):
                 _spare = self
                 return returned(got)
             if not intake.eof and intake.waiter is None and self._is_plain():
-                self._future = intake.park(self._what if self._how == EXACTLY else 1)
+                self._future = intake.park(self._what if self._how == EXACTLY else ANY)
                 self._future._asyncio_future_blocking = True
                 return self._future
         self._coro = self._reader._slowly(NAMES[self._how], self._what)

@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import struct
+import sys
 import threading
 from typing import Any
 
@@ -529,6 +530,24 @@ def test_a_number_that_select_does_not_take_ends_its_connection_and_nobody_waits
             runner.run(main())
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_the_handler_of_errors_is_called_while_the_protocols_error_is_handled(api: Any) -> None:
+    def fail(transport: Any) -> None:
+        raise ZeroDivisionError("on data")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        seen: list[Any] = []
+        loop.set_exception_handler(lambda _, context: seen.append((context["exception"], sys.exc_info()[1])))
+        a, b = socket.socketpair()
+        with b:
+            _, protocol = await loop.create_connection(lambda: Actor("data_received", fail), sock=a)
+            b.send(b"?")
+            await protocol.lost
+        assert len(seen) == 1 and seen[0][0] is seen[0][1] and isinstance(seen[0][0], ZeroDivisionError)
+
+    api.run(main())
 
 
 @pytest.mark.skipif(not hasattr(socket, "MSG_DONTWAIT"), reason="a call cannot say that it does not wait")

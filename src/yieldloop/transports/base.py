@@ -81,10 +81,13 @@ class Teller(Entry):
         error = contexts.tell(self._context, self, self._protocol, method, what)
         if error is None:
             return True
-        if isinstance(error, (SystemExit, KeyboardInterrupt)):
-            raise error
-        self._protocol_failed(method, error)
-        return False
+        try:
+            raise error  # whoever is told of it may ask `sys.exc_info` for it
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._protocol_failed(method, exc)
+            return False
 
     def _tell_or_report(self, method: str) -> None:
         """Call the protocol; a failure of it is reported, and that is all."""

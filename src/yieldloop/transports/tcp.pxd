@@ -22,8 +22,7 @@ cdef class TcpTransport(StreamWriting):
 
     cdef int run(self) except -1
     cdef int after(self) except -1
-    @cython.locals(wanted=Py_ssize_t)
-    @cython.locals(data=bytes, size=Py_ssize_t)
+    @cython.locals(wanted=Py_ssize_t, data=bytes, size=Py_ssize_t)
     cdef object _receive(self)
     @cython.locals(size=Py_ssize_t, whole=bytes)
     cpdef object write(self, object data)

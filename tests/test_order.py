@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextvars
 from typing import Any
 
+import pytest
+
 from tests.conftest import Api
 
 
@@ -150,3 +152,21 @@ def test_a_task_keeps_its_context_over_its_waits(api: Api) -> None:
         return result
 
     assert api.run(main()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("when", [-3e-9, -1e-9, -2e-9, 0.0, -5.0, -1e300, float("-inf")])
+def test_a_deadline_long_past_is_due_at_once(loop: Any, when: float) -> None:
+    ran: list[str] = []
+    loop.call_at(when, ran.append, "past")
+    loop.call_later(0.0, loop.stop)
+    loop.run_forever()
+    assert ran == ["past"]
+
+
+def test_deadlines_long_past_run_in_their_order(loop: Any) -> None:
+    ran: list[float] = []
+    for when in (-1.0, float("-inf"), -3e-9, -7.5, 0.0):
+        loop.call_at(when, ran.append, when)
+    loop.call_later(0.0, loop.stop)
+    loop.run_forever()
+    assert ran == sorted(ran) and len(ran) == 5

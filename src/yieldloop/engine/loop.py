@@ -613,9 +613,9 @@ def _due_ns(when: float, own_clock: bool) -> int:
     if when >= NEVER:
         return int(NEVER * 1e9)
     if when <= -NEVER:
-        return 0
-    ns = int(when * 1e9)
-    return ns + 2 if own_clock else ns
+        return int(-NEVER * 1e9)
+    ns = int(when * 1e9) + 2 if own_clock else int(when * 1e9)
+    return ns if ns != FOREVER else FOREVER - 1
 
 
 def _describe(entry: Any) -> str:

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yieldloop.wire import writequeue as module
+from yieldloop.wire._bytes import glue
 from yieldloop.wire.writequeue import IOV_MAX, WriteQueue
 
 BIG = module.SMALL + 1
@@ -146,3 +147,16 @@ def test_consuming_what_is_not_there_is_refused(n):
     with pytest.raises(ValueError, match=f"cannot consume {n} bytes of a queue of 3"):
         queue.consume(n)
     assert repr(queue) == "<WriteQueue 3 bytes in 1 pieces>" and queue
+
+
+def test_what_was_put_together_stays_as_it_is() -> None:
+    """The memory of bytes that nobody has any more may be used again; that of bytes which somebody has never is."""
+    kept: list[tuple[bytes, bytes]] = []
+    for number in range(300):
+        head, body = bytes([number % 251]) * 300, bytes([number % 249]) * 400
+        made = glue(head, body)
+        assert hash(made) == hash(head + body)
+        if number % 3:
+            kept.append((made, head + body))
+        del made
+    assert all(made == copy for made, copy in kept)

@@ -5,11 +5,13 @@
 # taking it back costs as much where nobody wants it, and a switch interval (5 ms) where another thread does.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memcpy
+
+from yieldloop.wire._bytes cimport blank
 
 cdef extern from *:
     """
     #include <errno.h>
-    #include <string.h>
     #include <sys/socket.h>
     #include <sys/types.h>
     #include <sys/uio.h>
@@ -46,33 +48,6 @@ cdef extern from *:
     static Py_ssize_t yl_recv_shared(int fd) { return yl_recv(fd, yl_buffer, YL_RECEIVE); }
     static Py_ssize_t yl_recv_some(int fd, Py_ssize_t room) { return yl_recv(fd, yl_buffer, room); }
     static char *yl_shared(void) { return yl_buffer; }
-
-    /* What is received is most often let go of soon. Bytes that are too many for the allocator's quick lists cost more to get and to
-       give back than to fill: the last such objects are kept, and one that nobody else has is filled anew. */
-    enum { YL_KEPT = 64, YL_KEPT_LEAST = 513, YL_KEPT_MOST = 8192 };
-    static PyObject *yl_bytes(const char *from, Py_ssize_t n) {
-    #ifndef Py_GIL_DISABLED  /* where reference counts say less */
-        static PyObject *kept[YL_KEPT];
-        static int turn = 0;
-        if (n >= YL_KEPT_LEAST && n <= YL_KEPT_MOST) {
-            PyObject *bytes = kept[turn];
-            if (bytes != NULL && Py_REFCNT(bytes) != 1) {
-                turn = (turn + 1) % YL_KEPT;
-                bytes = kept[turn];
-            }
-            if (bytes != NULL && Py_REFCNT(bytes) == 1 && Py_SIZE(bytes) == n) {
-                memcpy(PyBytes_AS_STRING(bytes), from, (size_t)n);
-                ((PyBytesObject *)bytes)->ob_shash = -1;
-            } else {
-                Py_XDECREF(bytes);
-                kept[turn] = bytes = PyBytes_FromStringAndSize(from, n);
-            }
-            Py_XINCREF(bytes);
-            return bytes;
-        }
-    #endif
-        return PyBytes_FromStringAndSize(from, n);
-    }
 
     static Py_ssize_t yl_send(int fd, const char *from, Py_ssize_t n) {
         return yl_answer(send(fd, from, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL));
@@ -115,7 +90,6 @@ cdef extern from *:
     object PyMemoryView_FromMemory(char *start, Py_ssize_t size, int flags)
     int PyBUF_READ
     char *yl_shared()
-    object yl_bytes(const char *source, Py_ssize_t n)
     Py_ssize_t yl_send(int fd, const char *source, Py_ssize_t n) except -2
     Py_ssize_t yl_send_views(int fd, Py_buffer *views, int count) except -2
     object yl_tell(PyObject *context, PyObject *protocol, PyObject *method, PyObject *what)
@@ -129,9 +103,12 @@ AGAIN = YL_AGAIN
 
 cpdef object recv_bytes(object sock, int fd):
     cdef Py_ssize_t n = yl_recv_shared(fd)
+    cdef bytes data
     if n < 0:
         return None
-    return yl_bytes(yl_shared(), n)
+    data = blank(n)
+    memcpy(PyBytes_AS_STRING(data), yl_shared(), n)
+    return data
 
 
 cpdef object recv_view(object sock, int fd):

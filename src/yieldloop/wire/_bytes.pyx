@@ -55,7 +55,7 @@ cpdef bytes glue(bytes one, bytes other):
         raise TypeError("glue() takes bytes, not None")
     cdef Py_ssize_t size = PyBytes_GET_SIZE(one)
     cdef Py_ssize_t more = PyBytes_GET_SIZE(other)
-    cdef bytes made = PyBytes_FromStringAndSize(NULL, size + more)
+    cdef bytes made = blank(size + more)
     memcpy(PyBytes_AS_STRING(made), PyBytes_AS_STRING(one), size)
     memcpy(PyBytes_AS_STRING(made) + size, PyBytes_AS_STRING(other), more)
     return made

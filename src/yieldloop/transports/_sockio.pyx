@@ -47,6 +47,19 @@ cdef extern from *:
     static Py_ssize_t yl_recv(int fd, char *into, Py_ssize_t room) { return yl_answer(recv(fd, into, (size_t)room, MSG_DONTWAIT)); }
     static Py_ssize_t yl_recv_shared(int fd) { return yl_recv(fd, yl_buffer, YL_RECEIVE); }
     static Py_ssize_t yl_recv_some(int fd, Py_ssize_t room) { return yl_recv(fd, yl_buffer, room); }
+    /* A new bytes object, None for "not now", or NULL. */
+    static PyObject *yl_recv_large(int fd, Py_ssize_t wanted) {
+        PyObject *bytes = PyBytes_FromStringAndSize(NULL, wanted);
+        Py_ssize_t n;
+        if (bytes == NULL) return NULL;
+        n = yl_recv(fd, PyBytes_AS_STRING(bytes), wanted);
+        if (n < 0) Py_DECREF(bytes);
+        if (n == YL_AGAIN) Py_RETURN_NONE;
+        if (n == YL_ERROR) return NULL;
+        if (n != wanted) _PyBytes_Resize(&bytes, n);  /* sets an exception and bytes to NULL if it fails */
+        return bytes;
+    }
+
     static char *yl_shared(void) { return yl_buffer; }
 
     static Py_ssize_t yl_send(int fd, const char *from, Py_ssize_t n) {
@@ -77,6 +90,7 @@ cdef extern from *:
     }
     """
     enum:
+        MSG_DONTWAIT
         YL_AGAIN
         YL_MOST_PIECES
         YL_OWN
@@ -90,6 +104,7 @@ cdef extern from *:
     object PyMemoryView_FromMemory(char *start, Py_ssize_t size, int flags)
     int PyBUF_READ
     char *yl_shared()
+    object yl_recv_large(int fd, Py_ssize_t wanted)
     Py_ssize_t yl_send(int fd, const char *source, Py_ssize_t n) except -2
     Py_ssize_t yl_send_views(int fd, Py_buffer *views, int count) except -2
     object yl_tell(PyObject *context, PyObject *protocol, PyObject *method, PyObject *what)
@@ -99,6 +114,7 @@ VIEW = YL_VIEW
 OWN = YL_OWN
 MOST_PIECES = YL_MOST_PIECES
 AGAIN = YL_AGAIN
+NOW = MSG_DONTWAIT
 
 
 cpdef object recv_bytes(object sock, int fd):
@@ -109,6 +125,10 @@ cpdef object recv_bytes(object sock, int fd):
     data = blank(n)
     memcpy(PyBytes_AS_STRING(data), yl_shared(), n)
     return data
+
+
+cpdef object recv_large(object sock, int fd, Py_ssize_t wanted):
+    return yl_recv_large(fd, min(wanted, YL_OWN))
 
 
 cpdef object recv_view(object sock, int fd):
@@ -162,25 +182,3 @@ cpdef object tell(object context, object protocol, str method):
 
 cpdef object tell_of(object context, object protocol, str method, object what):
     return yl_tell(<PyObject *>context, <PyObject *>protocol, <PyObject *>method, <PyObject *>what)
-
-
-cdef extern from *:
-    """
-    /* A new bytes object, None for "not now", or NULL. */
-    static PyObject *yl_recv_large(int fd, Py_ssize_t wanted) {
-        PyObject *bytes = PyBytes_FromStringAndSize(NULL, wanted);
-        Py_ssize_t n;
-        if (bytes == NULL) return NULL;
-        n = yl_recv(fd, PyBytes_AS_STRING(bytes), wanted);
-        if (n < 0) Py_DECREF(bytes);
-        if (n == YL_AGAIN) Py_RETURN_NONE;
-        if (n == YL_ERROR) return NULL;
-        if (n != wanted) _PyBytes_Resize(&bytes, n);  /* sets an exception and bytes to NULL if it fails */
-        return bytes;
-    }
-    """
-    object yl_recv_large(int fd, Py_ssize_t wanted)
-
-
-cpdef object recv_large(object sock, int fd, Py_ssize_t wanted):
-    return yl_recv_large(fd, min(wanted, YL_OWN))

@@ -12,6 +12,8 @@ from __future__ import annotations
 import contextvars
 from typing import Any
 
+from yieldloop.transports._sockio import NOW
+
 BATCH = 32  # datagrams received, or sent, by one call at most: what one transport may keep the others waiting for
 LARGEST = 256 * 1024  # bytes; asyncio's. UDP's own limit is 64 KiB, a Unix datagram may be as large as the sender's buffer
 AGAIN = -1  # the call would have blocked
@@ -33,7 +35,7 @@ class Datagrams:
         batch: list[Any] = []
         while len(batch) < 2 * BATCH:
             try:
-                batch += self._sock.recvfrom(LARGEST)
+                batch += self._sock.recvfrom(LARGEST, NOW)
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as exc:
@@ -50,9 +52,9 @@ class Datagrams:
         """
         try:
             if address is None:
-                self._sock.send(data)
+                self._sock.send(data, NOW)
             else:
-                self._sock.sendto(data, address)
+                self._sock.sendto(data, NOW, address)
         except (BlockingIOError, InterruptedError):
             return AGAIN
         return 1

@@ -11,6 +11,8 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 
+from yieldloop.transports._sockio import NOW
+
 cdef extern from *:
     """
     #include <arpa/inet.h>
@@ -254,7 +256,7 @@ cdef extern from *:
     }
 
     static int yl_send_one(int fd, const char *from, Py_ssize_t n, const yl_name *to, socklen_t length) {
-        return yl_sent(length ? sendto(fd, from, (size_t)n, MSG_NOSIGNAL, &to->any, length) : send(fd, from, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL));
+        return yl_sent(sendto(fd, from, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL, length ? &to->any : NULL, length));
     }
 
     /* Put one datagram into the list of yl_send_listed. 0: its address is none of the plain ones. */
@@ -367,7 +369,7 @@ cdef class Datagrams:
 
     cdef object _receive_plain(self):
         try:
-            return list(self._sock.recvfrom(LARGEST))
+            return list(self._sock.recvfrom(LARGEST, NOW))
         except (BlockingIOError, InterruptedError):
             return None
 
@@ -389,7 +391,7 @@ cdef class Datagrams:
 
     cdef int _send_plain(self, object data, object address) except -2:
         try:
-            self._sock.sendto(data, address)
+            self._sock.sendto(data, NOW, address)
         except (BlockingIOError, InterruptedError):
             return -1
         return 1

@@ -213,11 +213,11 @@ def label_call(function: Any) -> int:
     if type(function) is BuiltinFunctionType:
         name = function.__qualname__
         return _label(name, -1, name)
-    return _label(id(type(function)), -1, type(function))
+    return label_type(function)
 
 
 def label_type(entry: Any) -> int:
-    """The label of the type of *entry*, which is neither a task nor a handle."""
+    """The label of the type of *entry*: all that is said of what has no code of its own."""
     return _label(id(type(entry)), -1, type(entry))
 
 

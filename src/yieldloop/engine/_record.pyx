@@ -254,8 +254,7 @@ cpdef long long label_call(object function) noexcept:
     if type(<object>callee) is _cython_function:
         name = (<object>callee).__qualname__  # one string, however many closures are made of it
         return _label(<void *>name, -1, None) or _label(<void *>name, -1, ((<object>callee).__module__, name))
-    found = type(<object>callee)
-    return _label(<void *>found, -1, found)
+    return label_type(<object>callee)
 
 
 cpdef long long label_type(object entry) noexcept:

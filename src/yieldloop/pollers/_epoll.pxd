@@ -19,10 +19,10 @@ cdef class EpollSet:
     cpdef int wait(self, long long timeout) except -1
     cpdef int close(self) except -1
     cdef int _reserve(self, int fd) except -1
+    cdef int _change(self, int operation, int fd, int mask) except -1
+
     cdef inline int fd_at(self, int i) noexcept:
         return self._hits[i].fd
 
     cdef inline int mask_at(self, int i) noexcept:
         return self._hits[i].mask
-
-    cdef int _change(self, int operation, int fd, int mask) except -1

@@ -35,6 +35,14 @@ def recv_bytes(sock: Any, fd: int) -> bytes | None:
         return None
 
 
+def recv_large(sock: Any, fd: int, wanted: int) -> bytes | None:
+    """As `recv_bytes`, but at most *wanted* bytes (and OWN): what somebody waits for is received where it stays, without a copy."""
+    try:
+        return sock.recv(min(wanted, OWN), NOW)  # type: ignore[no-any-return]
+    except (BlockingIOError, InterruptedError):
+        return None
+
+
 def recv_view(sock: Any, fd: int) -> Any:
     """As `recv_bytes`, but at most VIEW bytes, and what is returned (bytes-like) may be overwritten by the next call in this
     process: for who copies it at once.
@@ -79,11 +87,3 @@ def tell(context: contextvars.Context, protocol: Any, method: str) -> Any:
 def tell_of(context: contextvars.Context, protocol: Any, method: str, what: Any) -> Any:
     """``protocol.method(what)`` in a copy of *context*."""
     return context.copy().run(getattr(protocol, method), what)
-
-
-def recv_large(sock: Any, fd: int, wanted: int) -> bytes | None:
-    """As `recv_bytes`, but at most *wanted* bytes (and OWN): what somebody waits for is received where it stays, without a copy."""
-    try:
-        return sock.recv(min(wanted, OWN), NOW)  # type: ignore[no-any-return]
-    except (BlockingIOError, InterruptedError):
-        return None

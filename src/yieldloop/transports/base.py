@@ -69,25 +69,21 @@ class Teller(Entry):
     def _tell(self, method: str, what: Any) -> bool:
         """Call the protocol; a failure of it ends the connection. True if there was none."""
         contexts = self._lender
-        if contexts is None or contexts.inside:
-            try:
-                tell_of(self._context, self._protocol, method, what)
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as exc:
-                self._protocol_failed(method, exc)
-                return False
-            return True
-        error = contexts.tell(self._context, self, self._protocol, method, what)
-        if error is None:
-            return True
+        error = None
+        if contexts is not None and not contexts.inside:
+            error = contexts.tell(self._context, self, self._protocol, method, what)
+            if error is None:
+                return True
         try:
-            raise error  # whoever is told of it may ask `sys.exc_info` for it
+            if error is not None:
+                raise error  # whoever is told of it may ask `sys.exc_info` for it
+            tell_of(self._context, self._protocol, method, what)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
             self._protocol_failed(method, exc)
             return False
+        return True
 
     def _tell_or_report(self, method: str) -> None:
         """Call the protocol; a failure of it is reported, and that is all."""

@@ -11,8 +11,7 @@ them. All of an iteration's sends in a row cost less than each after its own ste
 driven out of the caches in between, and a peer on the same machine is woken once. The price: what is written before a step that
 computes or blocks leaves when that step is done. More than HOLD bytes, or more than the high water mark, leave at once, so that
 the protocol is paused by what the kernel does not take and by nothing else: with a mark of 0 nothing is ever held. `close`,
-`write_eof` and `abort` send what is held before they do their own work; so do a fork and
-`get_extra_info("socket")`.
+`write_eof` and `abort` send what is held before they do their own work; so do a fork and `get_extra_info("socket")`.
 """
 
 from __future__ import annotations
@@ -237,8 +236,7 @@ class TcpTransport(StreamWriting):
     def after(self) -> None:
         """The iteration in which something was written has run what was ready."""
         self._asked = False
-        if self._queue.size and not self._writing:
-            self._flush()
+        self._send_held()
 
     def _send_held(self) -> None:
         """What is held back leaves now: nothing that follows may overtake it."""

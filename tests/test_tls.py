@@ -486,6 +486,55 @@ def test_a_hello_that_came_with_the_wish_for_tls_is_not_lost(ours):
     ours.run(main())
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_data_that_came_with_the_end_of_the_handshake_is_told_after_start_tls_has_returned(ours, ends):
+    class Upgrading(Log):
+        """Echoes by the transport that it knows of: in plaintext, if data came before the new one."""
+
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            self.upgrading = asyncio.get_running_loop().create_task(self.upgrade())
+
+        async def upgrade(self):
+            loop = asyncio.get_running_loop()
+            self.transport = await loop.start_tls(self.transport, self, server_context(), server_side=True)
+            self.note("upgraded")
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        proto = Upgrading(echo=True)
+        server = await loop.create_server(lambda: proto, LOCAL, 0)
+        reader, writer = await asyncio.open_connection(LOCAL, server.sockets[0].getsockname()[1])
+        machine = TlsMachine(client_context(), False, NAME)
+        machine.start()
+        answer = b""
+        async with asyncio.timeout(20):
+            while answer != b"ping":
+                event = machine.next_event()
+                assert event in ("want", "shaken", "data"), machine.error
+                if event == "shaken":
+                    machine.write(b"ping")  # leaves with the last bytes of the handshake
+                elif event == "data":
+                    answer += machine.data
+                elif machine.pending():
+                    writer.write(machine.take())
+                    if machine.shaken and ends:
+                        writer.write_eof()
+                else:
+                    data = await reader.read(65536)
+                    assert data, proto.events
+                    machine.feed(data)
+        writer.close()
+        await proto.lost()
+        assert proto.events[:3] == ["made", "upgraded", "data"]
+        assert proto.data == b"ping"
+        await writer.wait_closed()
+        server.close()
+        await server.wait_closed()
+
+    ours.run(main())
+
+
 def test_streams_with_start_tls_from_either_side(api):
     async def main():
         m = api.m

@@ -33,6 +33,7 @@ cdef class TlsLayer(Above):
     cdef object _sslcontext
     cdef readonly str _state
     cdef TcpTransport _tcp
+    cdef bint _telling
     cdef object _timer
     cdef object _waiter
 

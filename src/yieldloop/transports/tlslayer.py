@@ -95,6 +95,7 @@ class TlsLayer(Above):
         "_sslcontext",
         "_state",
         "_tcp",  # `_lower` if it is a TcpTransport: then it is called without a look-up
+        "_telling",  # who awaits start_tls() is to learn of the new transport before the protocol gets anything of it
         "_timer",  # of the handshake or of the closing
         "_waiter",
     )
@@ -122,6 +123,7 @@ class TlsLayer(Above):
         self._hold = HOLD
         self._asked = False
         self._holding = False
+        self._telling = False
         self._paused = False
         self._lower_paused = False
         self._eof_told = False
@@ -172,7 +174,7 @@ class TlsLayer(Above):
             logger.debug("%r received EOF", self)
         self._machine.feed_eof()
         self._pump()
-        return self._state is FLUSHING or (self._state is OPEN and self._paused)
+        return self._state is FLUSHING or (self._state is OPEN and (self._paused or self._telling))
 
     def connection_lost(self, exc: Any) -> None:
         """The transport below is gone, and with it everything."""
@@ -219,7 +221,7 @@ class TlsLayer(Above):
 
     def _hand_out(self) -> None:
         machine = self._machine
-        while not (self._paused and self._state is OPEN):
+        while not ((self._paused or self._telling) and self._state is OPEN):
             if self._buffered and self._state is OPEN and machine.readable() and self._read_into_protocol():
                 continue
             event = machine.next_event()
@@ -284,7 +286,11 @@ class TlsLayer(Above):
             self._made = True
             if not self._tell("connection_made", self._face):
                 return
+        elif self._waiter is not None:
+            self._telling = True  # else it might answer the first data by the old transport, in plaintext
         self._wake(None)
+        if self._telling:
+            self._loop.call_soon(self._pump_again, context=self._context)
 
     def _peer_closed(self) -> None:
         """The peer's close_notify or the end of its stream: TLS has no half-closed connection here, so we close too."""
@@ -429,6 +435,7 @@ class TlsLayer(Above):
                 self._loop.call_soon(self._pump_again, context=self._context)
 
     def _pump_again(self) -> None:
+        self._telling = False
         if self._state is not CLOSED:
             self._pump()
 

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import errno
 import fcntl
+import gc
 import logging
 import os
 import random
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -425,6 +427,64 @@ def test_readers_and_writers_are_called_until_removed(loop: Any) -> None:
     a.close()
     b.close()
     assert seen == [b"hello"]
+
+
+@pytest.mark.parametrize("side", ["reader", "writer"])
+def test_a_file_that_was_closed_is_removed_by_its_object(loop: Any, side: str) -> None:
+    a, b = socket.socketpair()
+    a.setblocking(False)
+    add, remove = getattr(loop, f"add_{side}"), getattr(loop, f"remove_{side}")
+    add(a, print)
+    a.close()
+    assert remove(a)
+    with pytest.raises(ValueError, match="Invalid file descriptor"):
+        remove(a)
+    b.close()
+
+
+def test_the_file_of_a_reader_is_held_until_it_is_removed(loop: Any) -> None:
+    class File:
+        def fileno(self) -> int:
+            return a.fileno()
+
+    a, b = socket.socketpair()
+    file = File()
+    alive = weakref.ref(file)
+    loop.add_reader(file, print)
+    loop.add_writer(file, print)
+    del file
+    gc.collect()
+    loop.remove_reader(a.fileno())
+    assert alive() is not None
+    loop.remove_writer(a.fileno())
+    gc.collect()
+    assert alive() is None
+    a.close()
+    b.close()
+
+
+def test_the_object_of_a_closed_file_does_not_remove_the_next_of_its_number(our_loop: Any) -> None:
+    a, b = socket.socketpair()
+    our_loop.add_reader(a, print)
+    fd = a.fileno()
+    b2 = b.dup()
+    a.close()
+    c, d = socket.socketpair()
+    if c.fileno() != fd:
+        pytest.skip("the number was not given again")
+    c.setblocking(False)
+
+    async def receive() -> Any:
+        receiving = asyncio.ensure_future(our_loop.sock_recv(c, 10))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not our_loop.remove_reader(a)
+        d.send(b"x")
+        return await receiving
+
+    assert our_loop.run_until_complete(receive()) == b"x"
+    for sock in (b, b2, c, d):
+        sock.close()
 
 
 def test_a_thread_that_cancels_waits_for_a_callback_that_has_begun(our_loop: Any) -> None:

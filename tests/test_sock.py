@@ -390,6 +390,27 @@ def test_add_reader_takes_the_socket_and_says_so(ours: Any) -> None:
     ours.run(main())
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_a_call_whose_reader_was_removed_waits_until_it_is_cancelled(api: Any, later: bool) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.setblocking(False)
+        with listening:
+            accepting = loop.create_task(loop.sock_accept(listening))
+            await parked()
+            assert loop.remove_reader(listening)
+            if later:
+                with socket.create_connection(listening.getsockname()):
+                    await parked()
+            assert not accepting.done()
+            accepting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await accepting
+
+    api.run(main())
+
+
 def test_a_call_takes_the_place_of_a_reader(api: Any) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -11,6 +11,7 @@ from typing import Any
 from yieldloop.engine._leaf import skip_globals
 from yieldloop.engine.handles import Handle
 from yieldloop.loop.base import BaseLoop
+from yieldloop.transports.sockcalls import SockSide
 
 skip_globals(globals())
 
@@ -36,6 +37,10 @@ class FdMixin(BaseLoop):
 
     _transports: Any  # by descriptor; `EventLoop` makes it
 
+    def __init__(self, poller: Any, clock: Any = None) -> None:
+        super().__init__(poller, clock)
+        self._files: dict[int, Any] = {}  # by armed descriptor: the object that the program calls it by, if that is no number
+
     def _foreign_fd(self, file: Any) -> int:
         fd = fileno_of(file)
         transport = self._transports.get(fd)
@@ -45,19 +50,56 @@ class FdMixin(BaseLoop):
 
     def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
         """Call ``callback(*args)`` whenever *fd* is readable (or at its end, or in error), until `remove_reader`."""
-        self._add_reader(self._foreign_fd(fd), callback, *args)
+        number = self._foreign_fd(fd)
+        self._add_reader(number, callback, *args)
+        self._remember(number, fd)
 
     def remove_reader(self, fd: Any) -> bool:
-        """Stop watching *fd* for reading; False if nobody did."""
-        return self._remove_reader(self._foreign_fd(fd))
+        """Stop watching *fd* for reading; False if nobody did. The object that `add_reader` was given may be closed by now."""
+        number = self._watched_fd(fd)
+        removed = not self._closed and _take_off(self._poller.disarm_reader(number))
+        self._forget(number)
+        return removed
 
     def add_writer(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
         """Call ``callback(*args)`` whenever *fd* is writable (or in error), until `remove_writer`."""
-        self._add_writer(self._foreign_fd(fd), callback, *args)
+        number = self._foreign_fd(fd)
+        self._add_writer(number, callback, *args)
+        self._remember(number, fd)
 
     def remove_writer(self, fd: Any) -> bool:
-        """Stop watching *fd* for writing; False if nobody did."""
-        return self._remove_writer(self._foreign_fd(fd))
+        """Stop watching *fd* for writing; False if nobody did. See `remove_reader`."""
+        number = self._watched_fd(fd)
+        removed = not self._closed and _take_off(self._poller.disarm_writer(number))
+        self._forget(number)
+        return removed
+
+    def _remember(self, number: int, file: Any) -> None:
+        if file is not number:
+            self._files[number] = file
+        elif self._files:
+            self._files.pop(number, None)
+
+    def _watched_fd(self, file: Any) -> int:
+        """As `_foreign_fd`, for who removes: an object that was closed in the meantime is known by what it was; -1 if its number is
+        another's by now.
+        """
+        try:
+            return self._foreign_fd(file)
+        except ValueError:
+            for number, known in self._files.items():
+                if known is file:
+                    taken = isinstance(self._poller.reader(number) or self._poller.writer(number), SockSide)
+                    return -1 if taken or self._transports.get(number) is not None else number
+            raise
+
+    def _forget(self, number: int) -> None:
+        if self._files and self._poller.reader(number) is None and self._poller.writer(number) is None:
+            self._files.pop(number, None)
+
+    def _release(self) -> None:
+        self._files.clear()
+        super()._release()
 
     def _add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:
         if self._closed or self._debug or not callable(callback):
@@ -90,3 +132,10 @@ def _cancel(entry: Any) -> bool:
     if hasattr(entry, "cancel"):
         entry.cancel()
     return True
+
+
+def _take_off(entry: Any) -> bool:
+    """An entry was removed by the program. A `sock_*` call is not told: it goes on waiting, until it is cancelled or the next call
+    for its socket arms the descriptor again. Libraries remove the reader of a call just before they cancel it (cpython 85489).
+    """
+    return entry is not None and (isinstance(entry, SockSide) or _cancel(entry))

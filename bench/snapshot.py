@@ -1,9 +1,10 @@
 """What a snapshot of many parked tasks costs: `python bench/snapshot.py [--tasks 100000] [--rounds 3]`.
 
 YIELDLOOP_PURE=1: of the interpreted loop. Here: tasks parked at a lock, at an event under three coroutines, at a timer, at
-futures, and at a queue each with a time-out. Each kind is in a process of its own; another thread takes the snapshot while the
-loop runs a ticking task. Printed: seconds for the snapshot and for its JSON values, by the clock and of the thread's CPU, and the
-longest time for which the loop did not get its turn meanwhile.
+futures, at a queue each with a time-out; inside of a semaphore and a time-out, each at a future of its own; and children, nine for
+each task that gathers them. Each kind is in a process of its own; another thread takes the snapshot while the loop runs a ticking
+task. Printed: seconds for the snapshot and for its JSON values, by the clock and of the thread's CPU, and the longest time for
+which the loop did not get its turn meanwhile.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Any
 import yieldloop
 from yieldloop.watch import snapshot
 
-KINDS = ("lock", "event", "timer", "future", "queue")
+KINDS = ("lock", "event", "timer", "future", "queue", "inside", "gather")
+CHILDREN = 9
 TICK = 0.001  # s between two turns of the task that measures the loop's own gaps
 
 
@@ -47,6 +49,15 @@ async def at_future(loop: Any) -> None:
     await loop.create_future()
 
 
+async def inside(places: Any) -> None:
+    async with places, yieldloop.timeout(3600):
+        await at_future(yieldloop.get_running_loop())
+
+
+async def gathering(event: Any) -> None:
+    await yieldloop.gather(*[at_event(event) for _ in range(CHILDREN)])
+
+
 def coroutines(kind: str, count: int) -> list[Any]:
     """*count* coroutines that park, of one kind."""
     loop, lock, event = yieldloop.get_running_loop(), yieldloop.Lock(), yieldloop.Event()
@@ -59,6 +70,11 @@ def coroutines(kind: str, count: int) -> list[Any]:
         return [yieldloop.sleep(3600) for _ in range(count)]
     if kind == "queue":
         return [at_queue() for _ in range(count)]
+    if kind == "inside":
+        places = yieldloop.Semaphore(count)
+        return [inside(places) for _ in range(count)]
+    if kind == "gather":
+        return [gathering(event) for _ in range(count // (1 + CHILDREN))]
     return [at_future(loop) for _ in range(count)]
 
 
@@ -75,7 +91,8 @@ def measure(rounds: int, found: list[tuple[float, ...]]) -> None:
 async def run(kind: str, count: int, rounds: int) -> None:
     """Measure one kind and print its line."""
     tasks = [yieldloop.create_task(coro) for coro in coroutines(kind, count)]
-    await yieldloop.sleep(0)
+    for _ in range(3):
+        await yieldloop.sleep(0)
     found: list[tuple[float, ...]] = []
     thread = threading.Thread(target=measure, args=(rounds, found))
     thread.start()

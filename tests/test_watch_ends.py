@@ -87,10 +87,10 @@ def test_a_lock_its_holder_and_those_who_wait(api: Any) -> None:
         seen = await parked(api, holds(), first(), second())
         end = end_of(seen["first"])
         assert end.kind == "lock"
-        assert end.holders == [seen["holds"].id]
+        assert end.holders == (seen["holds"].id,)
         assert sorted(end.waiters) == sorted([seen["first"].id, seen["second"].id])
         assert end.waiting == 2
-        assert end_of(seen["second"]).holders == [seen["holds"].id]
+        assert end_of(seen["second"]).holders == (seen["holds"].id,)
         assert seen["first"].chain[0].line == line_of(first, 1)
         assert end_of(seen["holds"]).kind == "event"
 
@@ -126,8 +126,8 @@ def test_who_may_hold_a_lock_that_was_acquired_by_a_call() -> None:
             await asyncio.Event().wait()
 
         seen = await parked(None, account.transfer(), takes(), wants(), waits(), knows())
-        assert (end_of(seen["waits"]).holders, end_of(seen["waits"]).known_to) == ([], [seen["transfer"].id])
-        assert (end_of(seen["wants"]).holders, end_of(seen["wants"]).known_to) == ([], [seen["takes"].id])
+        assert (end_of(seen["waits"]).holders, end_of(seen["waits"]).known_to) == ((), (seen["transfer"].id,))
+        assert (end_of(seen["wants"]).holders, end_of(seen["wants"]).known_to) == ((), (seen["takes"].id,))
         assert f", perhaps held by task {seen['takes'].id} 'takes'" in texts[-1]
 
     aio.run(main())
@@ -143,7 +143,7 @@ def test_who_waits_for_a_lock_is_no_holder_and_who_has_it_twice_waits_for_himsel
                     pass
 
         seen = await parked(api, twice())
-        assert end_of(seen["twice"]).holders == [seen["twice"].id]
+        assert end_of(seen["twice"]).holders == (seen["twice"].id,)
 
     api.run(main())
 
@@ -192,7 +192,7 @@ def test_a_condition_is_not_held_by_those_who_wait_for_news(api: Any) -> None:
         seen = await parked(api, hears(), holds(), wants())
         assert end_of(seen["hears"]).kind == "condition"
         assert end_of(seen["wants"]).kind == "lock"
-        assert end_of(seen["wants"]).holders == [seen["holds"].id]
+        assert end_of(seen["wants"]).holders == (seen["holds"].id,)
 
     api.run(main())
 
@@ -301,15 +301,15 @@ def test_other_tasks(api: Any) -> None:
 
         seen = await parked(api, awaits(), gathers(), shields(), waits(), groups(), completes())
         number = seen["inner"].id
-        assert (end_of(seen["awaits"]).kind, end_of(seen["awaits"]).tasks) == ("task", [number])
+        assert (end_of(seen["awaits"]).kind, end_of(seen["awaits"]).tasks) == ("task", (number,))
         assert end_of(seen["gathers"]).kind == "gather"
         assert number in end_of(seen["gathers"]).tasks
         assert len(end_of(seen["gathers"]).tasks) == 2
-        assert end_of(seen["shields"]).tasks == [number]
-        assert end_of(seen["waits"]).tasks == [number]
+        assert end_of(seen["shields"]).tasks == (number,)
+        assert end_of(seen["waits"]).tasks == (number,)
         assert "FIRST_COMPLETED" in end_of(seen["waits"]).label
-        assert end_of(seen["groups"]).tasks == [seen["member"].id]
-        assert (end_of(seen["completes"]).kind, end_of(seen["completes"]).tasks) == ("gather", [number])
+        assert end_of(seen["groups"]).tasks == (seen["member"].id,)
+        assert (end_of(seen["completes"]).kind, end_of(seen["completes"]).tasks) == ("gather", (number,))
 
     api.run(main())
 
@@ -390,7 +390,7 @@ def test_a_thread_and_its_function(api: Any) -> None:
         assert end_of(seen["wrapped"]).thread.startswith("ThreadPoolExecutor")
         [work] = end_of(seen["in_line"]).threads
         assert (work.function, work.thread, work.task) == (f"{here}.works()", end_of(seen["wrapped"]).thread, seen["wrapped"].id)
-        assert end_of(seen["in_line"]).holders == [seen["wrapped"].id]
+        assert end_of(seen["in_line"]).holders == (seen["wrapped"].id,)
 
     api.run(main())
 
@@ -498,7 +498,7 @@ def test_a_bare_future_and_a_reader_that_settles_it(api: Any) -> None:
 
         seen = await parked(api, alone(), by_reader(), wants(), sets(promise))
         assert end_of(seen["alone"]).kind == "future"
-        assert end_of(seen["alone"]).known_to == []
+        assert end_of(seen["alone"]).known_to == ()
         assert end_of(seen["wants"]).kind == "future"
         assert seen["sets"].id in end_of(seen["wants"]).known_to
         assert seen["wants"].id not in end_of(seen["wants"]).known_to

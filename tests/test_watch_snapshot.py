@@ -46,6 +46,28 @@ def test_a_thousand_tasks(our_loop: Any) -> None:
     our_loop.run_until_complete(main())
 
 
+def test_of_many_holders_a_document_names_some_and_counts_all(our_loop: Any) -> None:
+    async def main() -> None:
+        places, over = yieldloop.Semaphore(50), yieldloop.Event()
+
+        async def works() -> None:
+            async with places:
+                await over.wait()
+
+        tasks = [asyncio.create_task(works()) for _ in range(60)]
+        await asyncio.sleep(0)
+        shot = snapshot.take(our_loop)
+        seen = [task for task in shot.loops[0].tasks if task.end is not None and task.end.kind == "semaphore"]
+        assert [len(task.end.holders) for task in seen if task.end] == [50] * 10
+        told = [task["end"] for task in shot.as_json()["loops"][0]["tasks"] if task["end"] and task["end"]["kind"] == "semaphore"]
+        assert [(end["holders"], end["holding"]) for end in told] == [(list(seen[0].end.holders[:20]), 50)] * 10  # type: ignore[union-attr]
+        assert "and 9 tasks more like it" in shot.text()
+        over.set()
+        await asyncio.gather(*tasks)
+
+    our_loop.run_until_complete(main())
+
+
 @compiled_only
 def test_tasks_may_end_while_they_are_looked_at(ours: Any) -> None:
     enough, over = threading.Event(), threading.Event()

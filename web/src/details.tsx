@@ -22,7 +22,7 @@ function End({ end }: { end: ChainEnd }) {
       <b>{end.label || end.kind}</b>
       {facts.length > 0 && <small> {facts.join(" · ")}</small>}
       {end.tasks?.length ? <div>{end.tasks.slice(0, 20).map((id) => <TaskLink key={id} id={id} />)}</div> : null}
-      {end.holders?.length ? <div>{say("holders")} {end.holders.map((id) => <TaskLink key={id} id={id} />)}</div> : null}
+      {end.holders?.length ? <div>{say("holders")} {end.holders.map((id) => <TaskLink key={id} id={id} />)}{end.holding ? ` … ${end.holding}` : ""}</div> : null}
       {end.threads?.map((work) => (
         <div key={work.thread} class="work">
           <code>{work.thread}</code> {say("runsIn")} <code>{work.function}</code>

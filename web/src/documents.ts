@@ -92,6 +92,7 @@ export interface ChainEnd {
   kind: string;
   label: string;
   holders?: number[];
+  holding?: number; // of many holders, all of them
   threads?: Work[]; // of a job that waits for a free one
   waiters?: number[];
   when_ns?: number;

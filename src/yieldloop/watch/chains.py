@@ -67,11 +67,11 @@ class Place:
     So the chain of a task is found by one look into a dictionary a link, and tasks that stand alike share it.
     """
 
-    __slots__ = ("_chain", "_codes", "above", "below", "code", "count", "depth", "frame", "limits", "silent", "wider", "withs")
+    __slots__ = ("_chain", "_codes", "above", "below", "code", "count", "depth", "frame", "limits", "silent", "wait", "withs")
 
     def __init__(self, above: Place | None, code: types.CodeType | None, frame: Frame | None) -> None:
         self.above = above
-        self.below: dict[Any, Place] = {}
+        self.below: dict[Any, Place] = {}  # by the address of an instruction (`walk`), or by a name
         self.code = code  # of the last link, None if that has none; kept, since places are found by its id
         self.frame = frame
         self.silent = code is not None and id(code) in _SILENT_CODE
@@ -81,9 +81,9 @@ class Place:
         self.withs: tuple[int, ...] = () if above is None else above.withs
         if code is not None and has_async_with(code):
             self.withs = (*self.withs, self.count - 1)
-        # What `ends` finds out once: which of them have a time-out of their own; the wider wait that the last is a part of, or -1.
-        self.limits: tuple[int, ...] | None = None
-        self.wider: int | None = None
+        # What `ends` finds out once: which of them have a time-out of their own, and how it is read; what is waited for.
+        self.limits: tuple[tuple[int, Any], ...] | None = None
+        self.wait: tuple[Any, ...] | None = None
         self._chain: tuple[Frame, ...] | None = None
         self._codes: tuple[types.CodeType, ...] | None = None
 
@@ -184,7 +184,7 @@ def walk(coro: Any) -> tuple[Place, list[Any], Any]:
         if frame is None:
             break  # it has ended meanwhile
         code = frame.f_code
-        key = (id(code), frame.f_lasti)
+        key = id(code) + frame.f_lasti  # lies inside of the code object, which its place keeps: no two have one in common
         known = place.below.get(key)
         if known is None:
             known = place.step(key, code, frame_of(frame))

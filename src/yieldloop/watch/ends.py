@@ -39,10 +39,8 @@ from yieldloop.watch.facts import (
     place_of,
     timers_of,
 )
-from yieldloop.watch.jobs import Jobs
-from yieldloop.watch.waits import LIMITS, PARTS, ROLES, THROUGH, TIMERS, WIDER, locals_of
-
-MOST_NAMED = 20  # waiters of one thing that are named; `waiting` counts all
+from yieldloop.watch.jobs import Jobs, Work
+from yieldloop.watch.waits import LIMITS, PARTS, ROLES, THROUGH, TIMERS, WIDER
 
 _GATHERS: Any = (_GatheringFuture, _tasks._GatheringFuture)  # type: ignore[attr-defined]
 
@@ -56,9 +54,9 @@ class Ends:
     def __init__(self, loop: Any, number: Callable[[Any], int]) -> None:
         self.loop = loop
         self._number = number
-        self._shared: dict[Any, End] = {}
+        self._shared: dict[Callable[[Any], str], dict[int, End]] = {}  # by the label's function and the id of a thing
         self._plain: dict[int, tuple[Any, End]] = {}  # by id of a future that several are to be told of: it, and what it is
-        self._sources: dict[int, End] | None = None  # by id of a future: the timer or descriptor that will settle it
+        self._sources: dict[int, Any] | None = None  # by id of a future: the job, timer or descriptor that will settle it
         self._jobs: Jobs | None = None
 
     def of(self, future: Any, place: Place, passed: list[Any], last: Any) -> End:
@@ -70,31 +68,36 @@ class Ends:
             end = self._of_awaitable(last)
             if end is not None:
                 return end
-        elif passed:
-            code = id(place.code)
-            role = ROLES.get(code)
-            if role is not None:
-                wider = _wider(place) if code in PARTS else -1
-                return role(self, passed[-1]) if wider < 0 else WIDER[id(place.codes[wider])](self, passed[wider])
+        else:
+            wait = place.wait
+            if wait is None:
+                wait = place.wait = _wait_at(place)
+            if wait:
+                role, link = wait
+                return role(self, passed[link])  # type: ignore[no-any-return]
         return self.of_future(future)
 
     def shared(self, kind: str, thing: Any, label: Callable[[Any], str] = place_of) -> End:
-        """The one End of all that wait for *thing* in a way that *label* tells."""
-        key = (id(thing), kind, label)
-        end = self._shared.get(key)
+        """The one End of all that wait for *thing* in a way that *label* tells; a kind of thing has labels of its own."""
+        known = self._shared.get(label)
+        if known is None:
+            known = self._shared[label] = {}
+        end = known.get(id(thing))
         if end is None:
-            end = self._shared[key] = End(kind, label(thing), thing=thing)
+            end = known[id(thing)] = End(kind, label(thing), thing=thing)
         return end
 
     def limit_of(self, place: Place, passed: list[Any]) -> int | None:
         """When `wait_for` or `wait` ends the wait of the task whose `walk` has found this (ns), if one of them is in its chain."""
         limits = place.limits
         if limits is None:
-            limits = place.limits = tuple(i for i, code in enumerate(place.codes) if id(code) in LIMITS)
-        if not limits:
-            return None
-        found = [when for i in limits if (when := LIMITS[id(place.codes[i])](locals_of(passed[i]))) is not None]
-        return ns_of(min(found)) if found else None
+            limits = place.limits = tuple((i, LIMITS[id(code)]) for i, code in enumerate(place.codes) if id(code) in LIMITS)
+        until = None
+        for link, limit in limits:
+            when = limit(passed[link])
+            if when is not None and (until is None or when < until):
+                until = when
+        return None if until is None else ns_of(until)
 
     def _of_awaitable(self, awaitable: Any) -> End | None:
         kind = type(awaitable)
@@ -120,9 +123,9 @@ class Ends:
             label += ", not connected to a transport" if transport is None else f" of {place_of(transport)}"
         return End("fd", label, fd=fd, peer=peer, local=local, direction=direction)
 
-    def numbers(self, futures: Iterable[Any]) -> list[int]:
+    def numbers(self, futures: Iterable[Any]) -> tuple[int, ...]:
         """The numbers of those of *futures* that are tasks and not done."""
-        return [self._number(f) for f in futures if is_task_type(type(f)) and not f.done()]
+        return tuple([self._number(f) for f in futures if is_task_type(type(f)) and not f.done()])
 
     # --- any other future ----------------------------------------------------------------------------------------------
 
@@ -133,7 +136,7 @@ class Ends:
         if not is_future_type(kind):
             return End("future", place_of(future), thing=future)
         if is_task_type(kind):
-            return End("task", "task", tasks=[self._number(future)], thing=future)
+            return End("task", "task", tasks=(self._number(future),), thing=future)
         if issubclass(kind, _GATHERS):
             left = [child for child in list(future._children) if is_future_type(type(child)) and not child.done()]
             return End("gather", f"gather, {len(left)} left", tasks=self.numbers(left), thing=future)
@@ -155,15 +158,15 @@ class Ends:
             end = self._by_callback(callback, future)
             if end is not None:
                 return end
-        jobs = self._jobs
-        if future in (self.known_jobs() if jobs is None else jobs):  # of the loop's own pool: it has no future but this one
+        sources = self._sources
+        if sources is None:
+            sources = self._sources = self._find_sources()
+        found = sources.get(id(future))
+        if found is None:
+            return End("future", place_of(future), thing=future) if alone else self.shared("future", future)
+        if type(found) is Work:
             return self._of_job(future)
-        if self._sources is None:
-            self._sources = self._find_sources()
-        found = self._sources.get(id(future))
-        if found is not None:
-            return End(found.kind, found.label, when_ns=found.when_ns, fd=found.fd, direction=found.direction, thing=future)
-        return End("future", place_of(future), thing=future) if alone else self.shared("future", future)
+        return End(found.kind, found.label, when_ns=found.when_ns, fd=found.fd, direction=found.direction, thing=future)
 
     def _by_callback(self, callback: Any, future: Any) -> End | None:
         """Some futures know those that settle them: to pass a cancellation on."""
@@ -186,7 +189,7 @@ class Ends:
 
     def _of_inner(self, inner: Any) -> End:
         if is_task_type(type(inner)):
-            return End("task", "shielded task", tasks=[self._number(inner)], thing=inner)
+            return End("task", "shielded task", tasks=(self._number(inner),), thing=inner)
         return self.of_future(inner)
 
     def _of_job(self, job: Any) -> End:
@@ -198,7 +201,7 @@ class Ends:
             return End("thread", f"{work.function}, runs in {work.thread}", function=work.function, thread=work.thread, thing=job)
         busy = jobs.busy(work.line)
         label = f"{work.function}, waits for a thread: {len(busy)} of {jobs.crew(work.line)} are busy"
-        return End("thread", label, threads=busy, function=work.function, thing=job)
+        return End("thread", label, threads=tuple(busy), function=work.function, thing=job)
 
     def known_jobs(self) -> Jobs:
         """What pools do, looked at once."""
@@ -206,8 +209,8 @@ class Ends:
             self._jobs = Jobs(self.loop)
         return self._jobs
 
-    def _find_sources(self) -> dict[int, End]:
-        found: dict[int, End] = {}
+    def _find_sources(self) -> dict[int, Any]:
+        found: dict[int, Any] = {}
         for fd, direction, handle in armed_sides(self.loop):
             for part in parts_of_handle(handle):
                 if is_future_type(type(part)):
@@ -216,7 +219,7 @@ class Ends:
             for part in parts_of_handle(timer):
                 if is_future_type(type(part)):
                     found[id(part)] = End("timer", "a timer", when_ns=ns_of(timer.when()))
-        return found
+        return found | self.known_jobs().by_future  # those of the loop's own pool have no future but the one that is waited for
 
 
 # By module and name: done-callbacks that pass a cancellation on, and the variable that says to whom.
@@ -233,13 +236,19 @@ _SOCK_DIRECTIONS = {
 }
 
 
-def _wider(place: Place) -> int:
-    """A queue's join() waits for an event of its own, a barrier for a condition: what the program sees is the wider one. Which
-    of the links with code that is; -1 if the wait at *place* is no part of another.
+def _wait_at(place: Place) -> tuple[Any, ...]:
+    """The role of the wait at *place*, and for which of the links with code it is asked; () if it is not known by its code.
+
+    A queue's join() waits for an event of its own, a barrier for a condition: what the program sees is the wider one.
     """
-    if place.wider is None:
-        at = len(place.codes) - 2
-        while at >= 0 and id(place.codes[at]) in THROUGH:
+    codes = place.codes
+    role = ROLES.get(id(place.code))
+    if role is None:
+        return ()
+    if id(place.code) in PARTS:
+        at = len(codes) - 2
+        while at >= 0 and id(codes[at]) in THROUGH:
             at -= 1
-        place.wider = at if at >= 0 and id(place.codes[at]) in WIDER else -1
-    return place.wider
+        if at >= 0 and id(codes[at]) in WIDER:
+            return WIDER[id(codes[at])], at
+    return role, len(codes) - 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import operator
 import re
 import socket
 import types
@@ -20,6 +21,7 @@ from typing import Any
 from yieldloop.engine.tasks import Task
 
 _TASKS: Any = (Task, asyncio.Task, _tasks._PyTask)  # type: ignore[attr-defined]
+MOST_NAMED = 20  # waiters of one thing, and in documents holders, that are named; `waiting` and "holding" count all
 _LIBRARY = ("yieldloop.", "asyncio.", "uvloop.")
 # Methods of objects; those of C have two types, of which the second has no name in `types`.
 BOUND = (types.MethodType, types.BuiltinMethodType, type(re.compile("").match))
@@ -31,12 +33,12 @@ class End:
 
     kind: str  # future timer fd lock semaphore condition event barrier queue thread child task gather unknown
     label: str
-    holders: list[int] = field(default_factory=list)  # tasks that hold it; of a pool's threads, those that wait for what they do
-    threads: list[Any] = field(default_factory=list)  # of a job that waits for a thread: what those are busy with (`jobs.Work`)
-    known_to: list[int] = field(default_factory=list)  # tasks that have it in a variable: they may set the future, or hold the lock
-    waiters: list[int] = field(default_factory=list)  # the first of those that wait for the same thing, this task included
+    holders: tuple[int, ...] = ()  # tasks that hold it; of a pool's threads, those that wait for what they do
+    threads: tuple[Any, ...] = ()  # of a job that waits for a thread: what those are busy with (`jobs.Work`)
+    known_to: tuple[int, ...] = ()  # tasks that have it in a variable: they may set the future, or hold the lock
+    waiters: tuple[int, ...] = ()  # the first of those that wait for the same thing, this task included
     waiting: int = 0  # how many wait for it, this task included
-    tasks: list[int] = field(default_factory=list)  # the tasks that it waits for
+    tasks: tuple[int, ...] = ()  # the tasks that it waits for
     when_ns: int | None = None  # when it comes, by the loop's clock
     fd: int | None = None
     peer: str | None = None
@@ -48,19 +50,27 @@ class End:
     thing: Any = field(default=None, repr=False, compare=False)  # the lock, queue, … itself
 
     def as_json(self) -> dict[str, Any]:
-        """As a dictionary of plain values, of what is known only."""
-        told = {name: getattr(self, name) for name in _TOLD}
+        """As a dictionary of plain values, of what is known only. Of many holders the first, and how many there are as "holding":
+        as many tasks may wait for them.
+        """
+        told = {}
+        for name, value in zip(_TOLD, _told(self), strict=True):
+            if value is not None and value != ():
+                told[name] = value if type(value) is not tuple else list(value)
+        if len(self.holders) > MOST_NAMED:
+            told |= {"holders": list(self.holders[:MOST_NAMED]), "holding": len(self.holders)}
         if self.threads:
             told["threads"] = [work.as_json() for work in self.threads]
-        return {name: value for name, value in told.items() if value is not None and value != []}
+        return told
 
     @property
-    def needs(self) -> list[int]:
+    def needs(self) -> tuple[int, ...]:
         """The tasks that have to do something before this wait can end, as far as they are known."""
-        return [*self.tasks, *self.holders]
+        return self.tasks + self.holders
 
 
 _TOLD = [name for name in End.__dataclass_fields__ if name != "thing"]
+_told = operator.attrgetter(*_TOLD)
 
 
 def is_task_type(kind: type) -> bool:
@@ -70,7 +80,7 @@ def is_task_type(kind: type) -> bool:
 
 def place_of(thing: Any) -> str:
     """Class and address: what can be said of any object without running its code."""
-    return f"{type(thing).__name__} at {id(thing):#x}"
+    return f"{type(thing).__name__} at {hex(id(thing))}"
 
 
 def function_name(function: Any) -> str:

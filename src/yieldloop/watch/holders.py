@@ -27,51 +27,54 @@ HELD = frozenset({"lock", "semaphore", "condition"})  # kinds of ends that someb
 _CONDITIONS = (_locks.Condition, locks.Condition)
 _HOLDABLE = (_locks.Lock, locks.Lock, _locks.Semaphore, locks.Semaphore, *_CONDITIONS)
 _TIMEOUTS = (_timeouts.Timeout, timeouts.Timeout)
-_SEEN = (*_HOLDABLE, *_TIMEOUTS, contextlib.AsyncExitStack)
 _HEAP_TYPE = 1 << 9  # a type's flag: it was made at run time
 _Method, _Function = types.MethodType, types.FunctionType
-_seen: dict[type, bool] = {}
+_PART, _HELD, _LIMIT, _STACK = "", "held", "limit", "stack"  # what it means to be inside of a thing; nothing if it is a part
+_meanings: dict[type, str] = {}
 
 
-def _is_seen(kind: type) -> bool:
-    known = _seen.get(kind)
-    if known is None:
-        if len(_seen) > 1000:
-            _seen.clear()
-        known = _seen[kind] = issubclass(kind, _SEEN)
-    return known
+def _meaning(kind: type) -> str:
+    if len(_meanings) > 1000:
+        _meanings.clear()
+    ways = ((_HELD, _HOLDABLE), (_LIMIT, _TIMEOUTS), (_STACK, contextlib.AsyncExitStack))
+    found = _meanings[kind] = next((way for way, kinds in ways if issubclass(kind, kinds)), _PART)
+    return found
 
 
-def entered_by(generator: Any) -> list[Any]:
-    """The locks, semaphores, conditions and time-outs in whose ``async with`` a suspended coroutine is (or that it enters now)."""
-    found: list[Any] = []
-    stacks = False
+def entered_by(generator: Any) -> list[tuple[str, Any]]:
+    """The locks, semaphores and conditions (`_HELD`) and the time-outs (`_LIMIT`) in whose ``async with`` a suspended coroutine is,
+    or which it enters now.
+    """
+    found: list[tuple[str, Any]] = []
     before: Any = None
     for part in gc.get_referents(generator):
         kind = type(part)
         if kind is _Method:
-            owner = part.__self__
             function = part.__func__
-            if type(function) is not _Function or function.__name__ != "__aexit__" or not _is_seen(type(owner)):
+            if type(function) is not _Function or function.__name__ != "__aexit__":
                 continue
+            owner = part.__self__
         elif kind is _Function:
             before = part
             continue
-        elif before is not None and before.__name__ == "__aexit__" and _is_seen(kind):
+        elif before is not None:
+            function, before = before, None
+            if function.__name__ != "__aexit__":
+                continue
             owner = part  # from Python 3.14 on function and object lie side by side
-            before = None
         else:
-            before = None
             continue
-        found.append(owner)
-        stacks = stacks or isinstance(owner, contextlib.AsyncExitStack)
-    if stacks:
-        for stack in [thing for thing in found if isinstance(thing, contextlib.AsyncExitStack)]:
-            found.remove(stack)
-            callbacks = getattr(stack, "_exit_callbacks", None)
+        kind = type(owner)
+        meaning = _meanings.get(kind)
+        if meaning is None:
+            meaning = _meaning(kind)
+        if meaning is _STACK:
+            callbacks = getattr(owner, "_exit_callbacks", None)
             for _, callback in list(callbacks) if isinstance(callbacks, deque) else ():
-                if type(callback) is _Method and _is_seen(type(callback.__self__)):
-                    found.append(callback.__self__)
+                if type(callback) is _Method and _meaning(type(callback.__self__)) in (_HELD, _LIMIT):
+                    found.append((_meaning(type(callback.__self__)), callback.__self__))
+        elif meaning:
+            found.append((meaning, owner))
     return found
 
 
@@ -126,30 +129,29 @@ class Holders:
         for i in place.withs:
             if i >= len(passed):
                 break  # a part of it has ended meanwhile
-            for thing in entered_by(passed[i]):
-                if isinstance(thing, _TIMEOUTS):
+            for meaning, thing in entered_by(passed[i]):
+                if meaning is _LIMIT:
                     when = thing.when()
                     if when is not None and (until is None or when * 1e9 < until):
                         until = int(when * 1e9)
                 else:
                     held.append(resource_of(thing))
         if wanted is not None and held:
-            resource = resource_of(wanted)  # it waits to enter, or in a condition's wait(): it does not have it
-            for i, thing in enumerate(held):
-                if thing is resource:
-                    del held[i]
-                    break
+            wanted = resource_of(wanted)  # it waits to enter, or in a condition's wait(): it does not have it
         for thing in held:
-            numbers = self._by_thing.setdefault(id(thing), (thing, []))[1]
-            if number not in numbers[-1:]:
-                numbers.append(number)
+            if thing is wanted:
+                wanted = None  # but it may have it a second time
+                continue
+            known = self._by_thing.get(id(thing))
+            if known is None:
+                self._by_thing[id(thing)] = (thing, [number])
+            elif known[1][-1] != number:
+                known[1].append(number)
         return until
 
-    def of(self, thing: Any) -> list[int]:
+    def of(self, thing: Any) -> tuple[int, ...]:
         """The numbers of the tasks that hold *thing*, as far as they are known."""
         resource = resource_of(thing)
-        found = list(self._by_thing.get(id(resource), (None, ()))[1])
+        found = tuple(self._by_thing.get(id(resource), (None, ()))[1])
         noted = getattr(resource, "_holder", None) if isinstance(resource, locks.Lock) else None
-        if noted and noted not in found and resource._locked:
-            found.append(noted)
-        return found
+        return (*found, noted) if noted and noted not in found and resource._locked else found

@@ -42,7 +42,7 @@ class Jobs:
 
     def __init__(self, loop: Any) -> None:
         self._crews: dict[int, set[int]] = {}  # by id of a queue: the threads that take from it
-        self._by_future: dict[int, Work] = {}
+        self.by_future: dict[int, Work] = {}  # by id of the future that gets the result
         lines: dict[int, Any] = {}
         for thread, line in list(getattr(_pools, "_threads_queues", {}).items()):
             lines[id(line)] = line
@@ -62,7 +62,7 @@ class Jobs:
             if item is not None:
                 self._add(item, ident, names.get(ident, f"thread {ident}"), lines_of.get(ident, 0))
         self._busy: dict[int, list[Work]] = {}
-        for work in self._by_future.values():
+        for work in self.by_future.values():
             if work.thread is not None:
                 self._busy.setdefault(work.line, []).append(work)
         for crew in self._busy.values():
@@ -74,14 +74,11 @@ class Jobs:
             return
         future = id(item.waiter if ours else item.future)
         since = ticks_to_ns(item.began) if ours and item.began and ident is not None else None
-        self._by_future[future] = Work(function_name(function_of(item)), thread, since, None, future, line)
+        self.by_future[future] = Work(function_name(function_of(item)), thread, since, None, future, line)
 
     def of(self, future: Any) -> Work | None:
         """The job that settles *future*."""
-        return self._by_future.get(id(future))
-
-    def __contains__(self, future: Any) -> bool:
-        return id(future) in self._by_future
+        return self.by_future.get(id(future))
 
     def busy(self, line: int) -> list[Work]:
         """What the threads work on that take from queue *line*. The same list for all who ask."""
@@ -93,7 +90,7 @@ class Jobs:
 
     def running(self) -> list[Work]:
         """What threads of pools work on."""
-        return [work for work in self._by_future.values() if work.thread is not None]
+        return [work for work in self.by_future.values() if work.thread is not None]
 
 
 def _items_of(line: Any) -> list[Any]:

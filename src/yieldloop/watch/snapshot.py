@@ -32,8 +32,8 @@ from yieldloop.engine.tasks import Task
 from yieldloop.loop import registry
 from yieldloop.watch import lost
 from yieldloop.watch.chains import Frame, is_new, stack_of, walk
-from yieldloop.watch.ends import MOST_NAMED, Ends
-from yieldloop.watch.facts import End, armed_sides, function_name, is_task_type, of_transport, place_of
+from yieldloop.watch.ends import Ends
+from yieldloop.watch.facts import MOST_NAMED, End, armed_sides, function_name, is_task_type, of_transport, place_of
 from yieldloop.watch.graph import cycles_of
 from yieldloop.watch.holders import HELD, Holders, acquires, attributes_of, known_by
 from yieldloop.watch.jobs import Work
@@ -254,6 +254,9 @@ def number_of(task: Any) -> int:
         return number
 
 
+_number = operator.attrgetter("_number")
+
+
 # --- looking -----------------------------------------------------------------------------------------------------------
 
 
@@ -263,6 +266,7 @@ def tasks_of(loop: Any) -> list[Any]:
     if type(own) is not set:
         return [task for task in _again(lambda: asyncio.all_tasks(loop)) if not task.done()]
     found = _again(lambda: list(own))
+    found.sort(key=_number)  # as they were made, so that what belongs to them is met in the order in which it lies in memory
     if sys.version_info >= (3, 14):
         return found + [task for task in _again(lambda: asyncio.all_tasks(loop)) if not issubclass(type(task), Task)]
     for task in _stock_tasks():
@@ -289,9 +293,9 @@ class _Look:
         self._entry, self._began, self._current = self._what_runs()
         self._ends = Ends(loop, number_of)
         self._holders = Holders()
-        self._sites: dict[Any, Site] = {}
-        self._ends_seen: list[End] = []  # each end that is a thing
+        self._sites: dict[int, Site] = {}
         self._lines: dict[int, list[int]] = {}  # by id of a thing: who waits for it
+        self._ends_seen: list[tuple[End, list[int]]] = []  # each end that is a thing, once, with its line
 
     def _what_runs(self) -> tuple[Any, int | None, Any]:
         """(task or handle that runs, since when, current task)."""
@@ -337,7 +341,7 @@ class _Look:
             self._cycles(views),
             lost.report(self._loop, tasks, views),
         )
-        for end in self._ends_seen:
+        for end, _ in self._ends_seen:
             end.thing = None  # the snapshot keeps nothing of the program alive
         return found
 
@@ -369,14 +373,16 @@ class _Look:
             else:
                 state = "parked"
                 end = self._ends.of(future, place, passed, last)
-                if end.thing is not None:
-                    line = self._lines.get(id(end.thing))
+                thing = end.thing
+                if thing is not None:
+                    line = self._lines.get(id(thing))
                     if line is None:
-                        line = self._lines[id(end.thing)] = []
-                    line.append(number)
+                        line = self._lines[id(thing)] = [number]
+                    else:
+                        line.append(number)
                     if not end.waiting:
                         end.waiting = 1
-                        self._ends_seen.append(end)
+                        self._ends_seen.append((end, line))
                 until = self._ends.limit_of(place, passed)
             if place.withs:
                 other = self._holders.look(number, place, passed, None if end is None else end.thing)
@@ -394,7 +400,7 @@ class _Look:
 
     def _site_of(self, task: Any) -> Site | None:
         if issubclass(type(task), Task):
-            key = (id(task._site_code), task._site_lasti)
+            key = id(task._site_code) + task._site_lasti  # an address inside of it, as in `chains.walk`
             site = self._sites.get(key)
             if site is None and (noted := task._site()) is not None:
                 code, line = noted
@@ -408,24 +414,23 @@ class _Look:
 
     def _tell_holders(self) -> None:
         """Now that all tasks are known: who holds what they wait for, and who else waits."""
-        for line in self._lines.values():
+        for end, line in self._ends_seen:
             if len(line) > 1:
                 line.sort()
-        for end in self._ends_seen:
-            if end.thing is not None:
-                if end.kind in HELD:
-                    end.holders = self._holders.of(end.thing)
-                elif end.threads:
-                    end.holders = self._who_waits_for(end.threads)
-                line = self._lines[id(end.thing)]
                 end.waiting = len(line)
-                end.waiters = line if len(line) <= MOST_NAMED else line[:MOST_NAMED]
+                end.waiters = tuple(line[:MOST_NAMED])
+            else:
+                end.waiters = tuple(line)
+            if end.kind in HELD:
+                end.holders = self._holders.of(end.thing)
+            elif end.threads:
+                end.holders = self._who_waits_for(end.threads)
 
-    def _who_waits_for(self, threads: list[Work]) -> list[int]:
+    def _who_waits_for(self, threads: tuple[Work, ...]) -> tuple[int, ...]:
         """The tasks that wait for what *threads* work on; each of those is told its task."""
         for work in threads:
-            work.task = next(iter(self._lines.get(work.future, ())), None)
-        return sorted({work.task for work in threads if work.task is not None})
+            work.task = min(self._lines.get(work.future, ()), default=None)
+        return tuple(sorted({work.task for work in threads if work.task is not None}))
 
     def _tell_who_knows(self, tasks: list[Any]) -> None:
         """Whoever has a future in a variable may be the one that will set it; and whoever knows a lock that nobody is known to
@@ -433,9 +438,8 @@ class _Look:
         """
         if len(tasks) > FEW_TASKS:
             return
-        things = [end for end in self._ends_seen if end.thing is not None]
-        wanted = {id(end.thing): end for end in things if end.kind == "future"}
-        locks = {id(end.thing): end for end in things if end.kind in ("lock", "semaphore") and not end.holders}
+        wanted = {id(end.thing): end for end, _ in self._ends_seen if end.kind == "future"}
+        locks = {id(end.thing): end for end, _ in self._ends_seen if end.kind in ("lock", "semaphore") and not end.holders}
         wanted |= locks
         if not 0 < len(wanted) <= FEW_FUTURES:
             return
@@ -451,7 +455,7 @@ class _Look:
                 for part in known:
                     end = wanted.get(id(part))
                     if end is not None and number not in end.known_to and number not in wait[id(part)]:
-                        end.known_to.append(number)
+                        end.known_to += (number,)
 
     def _innermost(self) -> types.FrameType | None:
         return None if self._thread_id is None else sys._current_frames().get(self._thread_id)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from yieldloop.watch.chains import Frame
 
 if TYPE_CHECKING:
+    from yieldloop.watch.facts import End
     from yieldloop.watch.jobs import Work
     from yieldloop.watch.snapshot import Doing, LoopView, Snapshot, TaskView
 
@@ -106,8 +107,11 @@ class _Tree:
         self._now = now
         self._left = most
         self._shown: set[int] = set()
-        self._needed = {number for task in loop.tasks if task.end is not None for number in task.end.needs}
+        ends = {id(task.end): task.end for task in loop.tasks if task.end is not None}
+        self._needed = {number for end in ends.values() for number in end.needs}
         self._tasks = loop.tasks
+        self._kinds: dict[int, int] = {}  # by id of an end: the number of its kind
+        self._numbers: dict[tuple[Any, ...], int] = {}
 
     def lines(self) -> list[str]:
         lines = []
@@ -133,14 +137,21 @@ class _Tree:
         return lines
 
     def _likeness(self, task: TaskView) -> Any:
-        end = task.end
-        return id(task.site), id(task.chain), task.state, None if end is None else (end.kind, *end.needs)
+        return id(task.site), id(task.chain), task.state, None if task.end is None else self._kind_of(task.end)
+
+    def _kind_of(self, end: End) -> int:
+        """The number of *end*'s kind of wait and of whom it needs. Those may be thousands, of which thousands wait."""
+        found = self._kinds.get(id(end))
+        if found is None:
+            kind = (end.kind, *end.needs)
+            found = self._kinds[id(end)] = self._numbers.setdefault(kind, len(self._numbers))
+        return found
 
     def _name(self, number: int) -> str:
         task = self._by_id.get(number)
         return f"task {number}" if task is None else f"task {number} {task.name!r}"
 
-    def _names(self, numbers: list[int]) -> str:
+    def _names(self, numbers: tuple[int, ...]) -> str:
         more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
         return ", ".join(self._name(number) for number in numbers[:5]) + more
 

@@ -43,7 +43,7 @@ ROLES: dict[int, _Role] = {}
 WIDER: dict[int, _Role] = {}
 PARTS: dict[int, bool] = {}  # waits that may be a part of a wider one
 THROUGH: set[int] = set()  # codes between a wait and the wider one that it is a part of
-LIMITS: dict[int, Callable[[Any], float | None]] = {}
+LIMITS: dict[int, Callable[[Any], float | None]] = {}  # of a suspended coroutine: when its time is up, by the loop's clock (s)
 _kept: list[Any] = []  # the code objects: they are found by id
 
 
@@ -68,33 +68,46 @@ def locals_of(generator: Any) -> Any:
     return {} if frame is None else frame.f_locals
 
 
-def self_of(generator: Any, kinds: Any) -> Any:
-    """The ``self`` of a suspended method of one of the classes *kinds*, without touching its frame; None if it has ended."""
-    parts = gc.get_referents(generator)
-    for part in parts:
-        if issubclass(type(part), kinds):
-            return part
-    for cell in parts:  # a lambda in the method has it too
-        for part in gc.get_referents(cell) if type(cell) is types.CellType else ():
+if sys.version_info >= (3, 13):
+
+    def one_of(generator: Any, name: str, kinds: Any) -> Any:
+        """The variable *name* of a suspended coroutine of a library, which is of the classes *kinds*; None if it has ended, or not
+        yet set it.
+        """
+        frame = generator.cr_frame if type(generator) is types.CoroutineType else generator.gi_frame
+        return None if frame is None else frame.f_locals.get(name)
+
+else:  # asking for the variables would copy them: the first object of those classes is it
+
+    def one_of(generator: Any, name: str, kinds: Any) -> Any:
+        """The variable *name* of a suspended coroutine of a library, which is of the classes *kinds*; None if it has ended, or not
+        yet set it.
+        """
+        parts = gc.get_referents(generator)
+        for part in parts:
             if issubclass(type(part), kinds):
                 return part
-    return None
+        for cell in parts:  # it is shared with an inner function
+            for part in gc.get_referents(cell) if type(cell) is types.CellType else ():
+                if issubclass(type(part), kinds):
+                    return part
+        return None
 
 
 def _primitive(kind: str, kinds: Any) -> _Role:
-    return lambda ends, generator: ends.shared(kind, self_of(generator, kinds))
+    return lambda ends, generator: ends.shared(kind, one_of(generator, "self", kinds))
 
 
 def _queue_role(side: str) -> _Role:
     def told(queue: Any) -> str:
         kept: Any = getattr(queue, "_queue", None)
-        count = f"{len(kept)}" if type(kept) in (list, collections.deque) else "some"
-        most = getattr(queue, "_maxsize", 0)
-        room = f" of {most}" if isinstance(most, int) and most > 0 else ""
+        kind, most = type(kept), getattr(queue, "_maxsize", 0)
+        count = len(kept) if kind is collections.deque or kind is list else "some"
+        holds = f"{count} of {most}" if type(most) is int and most > 0 else count
         left = f", {queue._unfinished_tasks} not done" if side == "join" else ""
-        return f"{place_of(queue)}: {side}, holds {count}{room} items{left}"
+        return f"{place_of(queue)}: {side}, holds {holds} items{left}"
 
-    return lambda ends, generator: ends.shared("queue", self_of(generator, _QUEUES), told)
+    return lambda ends, generator: ends.shared("queue", one_of(generator, "self", _QUEUES), told)
 
 
 _GET, _PUT, _JOIN = map(_queue_role, ("get", "put", "join"))
@@ -102,13 +115,12 @@ _GET, _PUT, _JOIN = map(_queue_role, ("get", "put", "join"))
 
 def _waiting_in_line(ends: Ends, generator: Any) -> End:
     """Our queues' `_wait_in`: which side it is."""
-    parts = gc.get_referents(generator)
-    queue: Any = next((part for part in parts if issubclass(type(part), _QUEUES)), None)
-    return (_PUT if any(part is queue._putters for part in parts) else _GET)(ends, generator)
+    queue = one_of(generator, "self", _QUEUES)
+    return (_PUT if any(part is queue._putters for part in gc.get_referents(generator)) else _GET)(ends, generator)
 
 
 def _stock_sleep(ends: Ends, generator: Any) -> End:
-    timer = self_of(generator, TIMERS)
+    timer = one_of(generator, "h", TIMERS)
     return End("timer", "sleep", when_ns=ns_of(timer.when()) if timer is not None else None)
 
 
@@ -257,14 +269,25 @@ for _module in (_base_events, server):
 _known(ROLES, _executor_role, (base, "BaseLoop.shutdown_default_executor"))
 _known(ROLES, _executor_role, (_base_events, "BaseEventLoop.shutdown_default_executor"))
 
-_known(LIMITS, lambda names: names["limit"].when() if "limit" in names else None, (timeouts, "wait_for"))
+
+
+def _limit(name: str, kinds: Any) -> Callable[[Any], float | None]:
+    def limit(generator: Any) -> float | None:
+        found = one_of(generator, name, kinds)
+        return None if found is None else found.when()
+
+    return limit
+
+
+def _limit_of_wait(generator: Any) -> float | None:
+    state = one_of(generator, "state", waiting._Wait)
+    return None if state is None or state.timer is None else state.timer.when()
+
+
+_known(LIMITS, _limit("limit", timeouts.Timeout), (timeouts, "wait_for"))
 _before_312 = [(_tasks, "wait_for")] if sys.version_info < (3, 12) else []  # since then it enters a time-out like anybody
-_known(LIMITS, lambda names: _when(names.get("timeout_handle")), (_tasks, "_wait"), *_before_312)
-_known(LIMITS, lambda names: _when(names["state"].timer) if "state" in names else None, (waiting, "wait"))
-
-
-def _when(timer: Any) -> float | None:
-    return timer.when() if timer is not None else None
+_known(LIMITS, _limit("timeout_handle", TIMERS), (_tasks, "_wait"), *_before_312)
+_known(LIMITS, _limit_of_wait, (waiting, "wait"))
 
 
 del _barrier, _before_312, _module, _name, _way

@@ -296,6 +296,52 @@ def test_the_handler_that_was_added_last_counts(api: Any) -> None:
     assert finish(child) == (0, "new\n", "")
 
 
+def test_a_handler_of_the_interpreter_that_came_later_is_called_too(api: Any) -> None:
+    child = program(
+        api,
+        """
+        async def main():
+            loop = asyncio.get_running_loop()
+            heard = asyncio.Event()
+            def hear():
+                say("loop")
+                heard.set()
+            loop.add_signal_handler(signal.SIGTERM, hear)
+            ours = signal.signal(signal.SIGTERM, lambda number, frame: say("later"))
+            os.kill(os.getpid(), signal.SIGTERM)
+            await heard.wait()
+            await asyncio.sleep(0.05)
+            signal.signal(signal.SIGTERM, ours)
+            heard.clear()
+            os.kill(os.getpid(), signal.SIGTERM)
+            await heard.wait()
+            await asyncio.sleep(0.05)
+            say("end")
+        run(main())
+        """,
+    )
+    assert finish(child) == (0, "later\nloop\nloop\nend\n", "")
+
+
+def test_a_handler_that_replaces_itself_is_called_once(api: Any) -> None:
+    child = program(
+        api,
+        """
+        async def main():
+            loop = asyncio.get_running_loop()
+            def hear():
+                say("loop")
+                signal.signal(signal.SIGTERM, lambda number, frame: say("later"))
+            loop.add_signal_handler(signal.SIGTERM, hear)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(0.05)
+            say("end")
+        run(main())
+        """,
+    )
+    assert finish(child) == (0, "loop\nend\n", "")
+
+
 def test_handlers_are_gone_when_the_loop_is_closed(api: Any) -> None:
     loop = api.new_loop()
     before = signal.getsignal(signal.SIGUSR1)

@@ -52,4 +52,4 @@ cpdef object program_stack()
 cpdef bint is_callable(object obj)
 cpdef bint sole_owner(object obj)
 cpdef int ring(int fd) except -2
-cpdef int unring(int fd) except -1
+cpdef bytes unring(int fd)

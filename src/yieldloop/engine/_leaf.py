@@ -142,13 +142,14 @@ def ring(fd: int) -> int:
     return 0
 
 
-def unring(fd: int) -> int:
-    """Read what `ring` (one byte a poll) and signals (one each) have written into *fd*. What is more is read in the next poll."""
+def unring(fd: int) -> bytes:
+    """Read what `ring` (one byte a poll) and signals (one each) have written into *fd*. What is more is read in the next poll.
+    Returns the signals' numbers.
+    """
     try:
-        os.read(fd, 512)
+        return os.read(fd, 512).replace(b"\0", b"")
     except (BlockingIOError, InterruptedError):
-        pass
-    return 0
+        return b""
 
 
 # --- the standard library's register of running tasks ------------------------------------------------------------------

@@ -155,10 +155,12 @@ cdef extern from *:
         return n < 0 ? errno : 0;
     }
 
-    static void yl_unring(int fd) {
-        char bytes[512];
-        ssize_t n = read(fd, bytes, sizeof bytes);
-        (void)n;
+    /* what is not of yl_ring is left at the front of `bytes` */
+    static Py_ssize_t yl_unring(int fd, char *bytes, size_t size) {
+        ssize_t n = read(fd, bytes, size), kept = 0;
+        for (ssize_t i = 0; i < n; i++)
+            if (bytes[i]) bytes[kept++] = bytes[i];
+        return kept;
     }
 
     static long long yl_monotonic_ns(void) {
@@ -204,7 +206,7 @@ cdef extern from *:
     long long yl_monotonic_ns() nogil
     int yl_sole_owner(PyObject *o)
     int yl_ring(int fd)
-    void yl_unring(int fd)
+    Py_ssize_t yl_unring(int fd, char *bytes, size_t size)
     int yl_throw(PyObject *coro, PyObject *exc, PyObject *name, PyObject **out)
     int YL_PYITER_SEND(PyObject *coro, PyObject *value, PyObject **result)
     int YL_RETURN
@@ -385,9 +387,10 @@ cpdef int ring(int fd) except -2:
     return yl_ring(fd)
 
 
-cpdef int unring(int fd) except -1:
-    yl_unring(fd)
-    return 0
+cpdef bytes unring(int fd):
+    cdef char numbers[512]
+    cdef Py_ssize_t count = yl_unring(fd, numbers, sizeof(numbers))
+    return numbers[:count] if count else b""
 
 
 # --- where a task was created ------------------------------------------------------------------------------------------

@@ -5,6 +5,9 @@ What lives here: `add_signal_handler`, and how a signal wakes a sleeping loop. W
 Python runs its own handlers between two instructions of the main thread. A loop that sleeps in the kernel executes none, so the
 interpreter is told to write the signal's number to the poller's wake-up pipe (`signal.set_wakeup_fd`) while a loop runs in the
 main thread. ``_thread.interrupt_main()``, which marks a signal without sending one, writes there as well.
+
+The number also tells of a signal whose handler somebody replaced by ``signal.signal`` after `add_signal_handler`, as servers do
+while they run: asyncio's rule is that both are called.
 """
 
 from __future__ import annotations
@@ -29,11 +32,13 @@ class SignalMixin(BaseLoop):
 
     def __init__(self, poller: Any, clock: Any = None) -> None:
         self._signal_handlers: dict[int, Any] = {}
+        self._signals_told: set[int] = set()  # those whose handler was called by Python, and whose number may be in the pipe still
         self._wakeup_fd_before: int | None = None  # what set_wakeup_fd had while we run; None: we did not set it
         super().__init__(poller, clock)
 
     def _begin_run(self) -> None:
         super()._begin_run()
+        self._signals_told.clear()
         if threading.current_thread() is not threading.main_thread():
             return
         before = signal.set_wakeup_fd(self._poller.wake_fd, warn_on_full_buffer=False)
@@ -83,12 +88,21 @@ class SignalMixin(BaseLoop):
             else:
                 self._signal_handlers[sig] = before
             raise _refusal(sig, exc)
+        self._poller.tell_signals(self._on_signal_numbers)
         if self.is_running() and self._wakeup_fd_before is None:
             self._wakeup_fd_before = signal.set_wakeup_fd(self._poller.wake_fd, warn_on_full_buffer=False)
 
     def _on_signal(self, sig: int, frame: Any) -> None:
         # Runs between two instructions of the main thread: nothing may be called here but what is safe anywhere.
+        self._signals_told.add(sig)
         self._handle_signal(sig)
+
+    def _on_signal_numbers(self, numbers: bytes) -> None:
+        for sig in numbers:
+            if sig in self._signals_told:
+                self._signals_told.discard(sig)
+            elif sig in self._signal_handlers and signal.getsignal(sig) != self._on_signal:
+                self._handle_signal(sig)
 
     def _handle_signal(self, sig: int) -> None:
         handle = self._signal_handlers.get(sig)

@@ -289,6 +289,10 @@ class FdPoller(Poller):
         if self._open and self._born == _forks:
             self._wakeup.wake()
 
+    def tell_signals(self, callback: Any) -> None:
+        """Call *callback* in `poll` with the numbers of the signals that came through `wake_fd`, as bytes."""
+        self._wakeup.tell_signals(callback)
+
     def close(self) -> None:
         """Give back what the kernel lent; nobody is armed any more. Closing twice is allowed.
 

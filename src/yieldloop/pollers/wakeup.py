@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Any
 
 from yieldloop.engine._leaf import ring, unring
 
@@ -22,6 +23,7 @@ class Wakeup:
     """A doorbell with a memory of one ring."""
 
     __slots__ = (
+        "_on_signals",  # called with the numbers of the signals that rang, as bytes; or None
         "_pending",  # True from a ring until it is answered: no second byte is needed meanwhile
         "read_fd",  # the poller waits for this one
         "write_fd",  # for signal.set_wakeup_fd
@@ -33,6 +35,7 @@ class Wakeup:
         os.set_blocking(self.read_fd, False)
         os.set_blocking(self.write_fd, False)
         self._pending = False
+        self._on_signals: Any = None
         self.writes = 0
 
     def wake(self) -> None:
@@ -60,12 +63,19 @@ class Wakeup:
         set flag, write, byte read here, flag set and no byte.
         """
         try:
-            unring(self.read_fd)
+            signals = unring(self.read_fd)
         finally:
             self._pending = False
+        if signals and self._on_signals is not None:
+            self._on_signals(signals)
+
+    def tell_signals(self, callback: Any) -> None:
+        """Call *callback* with the numbers of the signals that `signal.set_wakeup_fd` has written, as bytes, at every answer."""
+        self._on_signals = callback
 
     def close(self) -> None:
         """Close both ends. A later `wake` is a no-op."""
+        self._on_signals = None
         reading, writing = self.read_fd, self.write_fd
         self.read_fd = self.write_fd = -1  # first: the numbers may soon be somebody else's
         if writing >= 0:

@@ -293,6 +293,75 @@ def test_a_recording_says_which_frames_it_does_not_know(show: Show, tmp_path: Pa
     assert [(event, len(frames)) for event, frames, _ in steps] == [
         (event, 1) for event in ("stepped", "parked", "stepped", "parked", "stepped", "done")
     ]
-    assert [note.startswith("Of this step only the outermost frame is known") for _, _, note in steps] == [
-        False, True, True, True, True, False,
-    ]  # fmt: skip
+    assert steps[0][1] == [f"outer {tmp_path.name}/steps.py:8"]
+    assert {frames[0].lstrip("-") for _, frames, _ in steps[1:]} == {f"outer {tmp_path.name}/steps.py"}  # at no line
+    assert [note.startswith("Only the outermost frame is certain") for _, _, note in steps] == [False, True, True, True, True, True]
+
+
+def event_of(page: Any, number: int) -> str:
+    page.fill(".walk-number input", str(number))
+    page.keyboard.press("Tab")
+    return page.inner_text(".walk-event").split(" ms ")[1].strip()  # type: ignore[no-any-return]
+
+
+def test_what_was_not_recorded_of_a_wait_is_borrowed_from_another_and_marked(show: Show) -> None:
+    document = payload()
+    [loop] = document["recording"]["loops"]
+    ms, fd, lock = 10**6, 1, 2
+    loop["things"] = {str(fd): {"kind": "fd", "label": "fd 7"}, str(lock): {"kind": "lock", "label": "a lock"}}
+    loop["tasks"] = {
+        str(number): {"name": f"{coro}-{number}", "coro": coro, "site": None, "begins": {"file": "/a/app.py", "line": 1}}
+        for number, coro in ((1, "serve"), (2, "serve"), (3, "other"))
+    }
+    loop["events"] = []
+    for i, (task, thing) in enumerate([(1, lock), (1, fd), (2, fd), (2, lock), (1, fd), (3, fd)]):
+        loop["events"] += [[10 * i * ms, "task_stepped", task, 0], [(10 * i + 5) * ms, "task_parked", task, thing]]
+    loop["places"] = {"1": {"name": "serve", "file": "/a/app.py", "line": 8}, "2": {"name": "Lock.acquire", "under": 1},
+                      "3": {"name": "serve", "file": "/a/app.py", "line": 9}}  # fmt: skip
+    loop["stood"] = {"1": 2, "3": 3}  # of the first two waits
+    document["recording"]["snapshot"] = None
+    page = show(document)
+    page.keyboard.press("6")
+    page.wait_for_selector(".walk")
+
+    def stands(number: int) -> tuple[list[str], str]:
+        event_of(page, number)
+        frames = [" ".join(frame.locator("> *").all_inner_texts()) for frame in page.locator(".frame.borrowed").all()]
+        note = page.locator(".walk-note")
+        return frames[::-1], note.inner_text() if note.count() else ""
+
+    assert stands(2) == ([], "")
+    assert stands(4) == ([], "")
+    frames, note = stands(6)  # the first wait of the second task, for a descriptor
+    assert frames == ["serve a/app.py:9"]
+    assert note.endswith("waited for the same kind of thing: serve-1 (10 ms earlier)")
+    frames, note = stands(8)  # its second, for a lock
+    assert frames == ["serve a/app.py:8", "Lock.acquire"]
+    frames, note = stands(10)  # the third of the first task
+    assert frames == ["serve a/app.py:9"]
+    assert note.endswith("its nearest recorded wait (30 ms earlier)")
+    assert stands(12)[0] == []
+    assert "dotted" not in stands(12)[1]
+
+
+def test_the_stepper_follows_one_task_and_stays_where_it_was_left(show: Show) -> None:
+    document = payload()
+    [loop] = document["recording"]["loops"]
+    steps = [number for number, (_, kind, task, _) in enumerate(loop["events"], 1) if kind.startswith("task_") and task == 2]
+    page = show(document)
+    page.keyboard.press("2")
+    page.click('[data-task="2"]')
+    page.keyboard.press("6")
+    number = page.locator(".walk-number input")
+    seen = [int(number.input_value())]
+    for expected in steps[1:4]:
+        page.keyboard.press("t")
+        page.wait_for_function("(n) => document.querySelector('.walk-number input').value === n", arg=str(expected))
+        seen.append(expected)
+    assert seen == steps[:4]
+    page.keyboard.press("r")
+    page.wait_for_function("(n) => document.querySelector('.walk-number input').value === n", arg=str(steps[2]))
+    page.keyboard.press("1")
+    page.keyboard.press("6")
+    page.wait_for_selector(".walk")
+    assert int(number.input_value()) == steps[2]

@@ -36,6 +36,7 @@ export const count = (value: number): string => value.toLocaleString("en-US").re
 
 export const percent = (share: number): string => `${(share * 100).toFixed(share >= 0.0995 ? 0 : 1)} %`;
 
-export const place = (file: string, line: number): string => `${file.split("/").slice(-2).join("/")}:${line}`;
+/** A file with its folder, and the line if there is one. */
+export const place = (file: string, line: number): string => `${file.split("/").slice(-2).join("/")}${line > 0 ? `:${line}` : ""}`;
 
 export const clock = (wallNs: number): string => new Date(wallNs / 1e6).toISOString().replace("T", " ").replace("Z", " UTC");

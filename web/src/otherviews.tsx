@@ -2,7 +2,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { count, duration, moment, place } from "./format";
 import type { Block } from "./documents";
-import type { Sample } from "./model";
+import type { LoopModel, Sample } from "./model";
 import { walkOf } from "./recorded";
 import { blocks, focus, loop, selected, snapshot, view, rowOfTask } from "./state";
 import { mountStepper } from "./stepper";
@@ -102,12 +102,25 @@ export function Histograms() {
   );
 }
 
+/** Where the stepper was left, and which task was selected then. */
+let left: { model: LoopModel; task: number | null; index: number } | null = null;
+
+/** The step to begin with: the first of the task that was selected since, or where the stepper was left. */
+function stepOf(model: LoopModel): number {
+  const task = selected.peek();
+  if (left?.model === model && (task === null || task === left.task)) return left.index;
+  return Math.max(0, model.source.events.findIndex(([, kind, subject]) => kind.startsWith("task_") && subject === task));
+}
+
 export function Stepper() {
   const place = useRef<HTMLDivElement>(null);
   const model = loop.value;
   useEffect(() => {
-    if (place.current && model?.source.events.length) return mountStepper(place.current, walkOf(model, snapshot.peek()));
-    return undefined;
+    if (!place.current || !model?.source.events.length) return undefined;
+    const moved = (index: number): void => void (left = { model, task: selected.peek(), index });
+    const at = stepOf(model);
+    moved(at);
+    return mountStepper(place.current, walkOf(model, snapshot.peek()), { at, moved });
   }, [model, language.value]);
   if (!model?.source.events.length) return <p class="empty">{say("norecord")}</p>;
   return <div class="stepper" ref={place} />;

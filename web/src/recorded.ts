@@ -8,6 +8,13 @@ import { language, say } from "./words";
 
 const SHOWN = 200; // entries of one list in one step; more are counted
 
+/** Where a task stands in a step. What was not recorded of this wait is borrowed from another one that ended in the event *from*, or
+ * from none (-1): then only the outermost link is certain. */
+interface Stand {
+  links: ChainLink[];
+  from?: number;
+}
+
 class Moment {
   constructor(
     readonly ready = new Set<number>(), // tasks, in order: a Set keeps the order of insertion
@@ -110,7 +117,8 @@ class RecordedSteps implements WalkSteps {
 
   /** A step. Who wants all of them at a glance looks at their stacks alone: what takes time is made when it is read. */
   private describe(event: RecordedEvent, index: number): WalkStep {
-    const site = event[1].startsWith("task_") ? this.loop.source.tasks[event[2]]?.site : null;
+    const task = event[1].startsWith("task_") ? event[2] : undefined;
+    const site = task === undefined ? null : this.loop.source.tasks[task]?.site;
     const text = (): string => this.text(event);
     const ready = (): string[] => shorten([...this.momentAfter(index).ready].map((id) => this.task(id)));
     const waiting = (kind: string): string[] => this.waiting(kind, index);
@@ -134,6 +142,7 @@ class RecordedSteps implements WalkSteps {
         return waiting("fd");
       },
       output: "",
+      task,
       get note() {
         return note();
       },
@@ -164,76 +173,83 @@ class RecordedSteps implements WalkSteps {
     const stack: WalkFrame[] = [{ name: this.loop.name, file: "", line: 0, kind: "loop", id: "loop" }];
     if (now.polling) stack.push({ name: "poll", file: "", line: 0, kind: "poll", id: "poll" });
     if (now.callback) stack.push({ name: this.thing(now.callback), file: "", line: 0, kind: "callback", id: `c${now.callback}` });
-    for (const task of now.running) stack.push(...this.frames(task, index));
-    const [, kind, subject] = this.loop.source.events[index]!;
-    if (kind === "task_parked") stack.push(...this.leaving(subject, index));
-    if (kind === "task_done") stack.push(...this.frames(subject, index).map((frame) => ({ ...frame, leaving: true })));
+    for (const task of now.running) stack.push(...this.frames(task, this.standing(task, index)));
+    const [, kind, task] = this.loop.source.events[index]!;
+    const left = kind === "task_parked" ? this.parking(task, index) : kind === "task_done" ? this.standing(task, index) : undefined;
+    if (left) stack.push(...this.frames(task, left).map((frame) => ({ ...frame, leaving: true })));
     return stack;
   }
 
-  /** A task's frames as its step began: where it had parked before. */
-  private frames(task: number, index: number): WalkFrame[] {
-    const before = this.parkBefore(task, index);
-    if (before === undefined) return this.outermost(task);
-    const running = index >= (this.lastStep().get(task) ?? 0) ? this.shown(task) : undefined;
-    return this.chain(task, before) ?? (running?.state === "running" ? this.links(task, running.chain) : this.outermost(task));
+  /** Where a task stands as its step begins: where it had parked before. */
+  private standing(task: number, index: number): Stand {
+    const park = this.parkBefore(task, index);
+    if (park === undefined && this.created().has(task)) return { links: [this.outermost(task)] };
+    const shown = index >= (this.lastStep().get(task) ?? 0) ? this.shown(task) : undefined;
+    return this.recorded(park) ?? (shown?.state === "running" ? { links: shown.chain } : this.borrowed(task, index, park));
   }
 
-  /** The frames that a task takes off the stack as it parks. */
-  private leaving(task: number, index: number): WalkFrame[] {
-    const last = this.parks().get(task)!.at(-1) === index && index > (this.lastStep().get(task) ?? 0);
+  /** Where a task stands that parks. */
+  private parking(task: number, park: number): Stand {
+    const last = this.parks().get(task)!.at(-1) === park && park > (this.lastStep().get(task) ?? 0);
     const shown = last ? this.shown(task) : undefined;
-    const frames = this.chain(task, index) ?? (shown?.state === "parked" ? this.links(task, shown.chain) : this.outermost(task));
-    return frames.map((frame) => ({ ...frame, leaving: true }));
+    return this.recorded(park) ?? (shown?.state === "parked" ? { links: shown.chain } : this.borrowed(task, park, park));
   }
 
-  /** The frames of the place where a task parked, if that was recorded. */
-  private chain(task: number, park: number): WalkFrame[] | undefined {
-    const chain = chainAt(this.loop.source, this.loop.source.stood?.[park] ?? 0);
-    return chain.length ? this.links(task, chain) : undefined;
+  private recorded(park: number | undefined): Stand | undefined {
+    const links = this.links(park);
+    return links.length ? { links } : undefined;
   }
 
-  private outermost(task: number): WalkFrame[] {
+  private links(park: number | undefined): ChainLink[] {
+    return park === undefined ? [] : chainAt(this.loop.source, this.loop.source.stood?.[park] ?? 0);
+  }
+
+  /** The nearest recorded wait: of this task for the same kind of thing, of another one that runs the same, or of this task at all. */
+  private borrowed(task: number, index: number, park: number | undefined): Stand {
+    const keys = park === undefined ? [`${task}`] : this.keysOf(park);
+    const from = keys.map((key) => nearest(this.waits().get(key), index)).find((found) => found !== undefined);
+    return from === undefined ? { links: [{ ...this.outermost(task), line: null }], from: -1 } : { links: this.links(from), from };
+  }
+
+  private outermost(task: number): ChainLink {
     const facts = this.loop.source.tasks[task];
-    const { file = "", line = 0 } = facts?.begins ?? {};
-    return this.links(task, [{ kind: "coroutine", name: facts?.coro ?? this.task(task), file, line }]);
+    return { kind: "coroutine", name: facts?.coro ?? this.task(task), file: facts?.begins?.file ?? null, line: facts?.begins?.line ?? null };
   }
 
-  private links(task: number, chain: ChainLink[]): WalkFrame[] {
-    return chain.map(({ name, file, line, kind }, depth) => ({ name, file: file ?? "", line: line ?? 0, kind, id: `${task}.${depth}.${name}` }));
+  private frames(task: number, { links, from }: Stand): WalkFrame[] {
+    const borrowed = from !== undefined && from >= 0;
+    return links.map(({ name, file, line, kind }, depth) => ({
+      name, file: file ?? "", line: line ?? 0, kind, id: `${task}.${depth}.${name}`, borrowed,
+    }));
   }
 
   private shown(task: number): SnapshotTask | undefined {
-    this.standing ??= new Map(this.snapshot?.tasks.filter(({ chain }) => chain.length > 0).map((shown) => [shown.id, shown]));
-    return this.standing.get(task);
+    this.seen ??= new Map(this.snapshot?.tasks.filter(({ chain }) => chain.length > 0).map((shown) => [shown.id, shown]));
+    return this.seen.get(task);
   }
 
   /** What the frames of a step leave open. */
-  private note([, kind, subject]: RecordedEvent, index: number): string {
-    const parks = kind === "task_parked";
-    const task = parks ? subject : this.momentAfter(index).running.at(-1);
+  private note([time, kind, subject]: RecordedEvent, index: number): string {
+    const ends = kind === "task_parked" || kind === "task_done";
+    const task = ends ? subject : this.momentAfter(index).running.at(-1);
     if (task === undefined) return "";
-    const frames = parks ? this.leaving(task, index) : this.frames(task, index);
-    const first = !parks && this.parkBefore(task, index) === undefined && this.created().has(task);
-    const only = frames.length === 1 && frames[0]!.line === (this.loop.source.tasks[task]?.begins?.line ?? 0);
-    return only && !first ? say("noplace") : "";
+    const { from } = kind === "task_parked" ? this.parking(task, index) : this.standing(task, index);
+    if (from === undefined) return "";
+    if (from < 0) return say("noplace");
+    const [then, , whose] = this.loop.source.events[from]!;
+    const whence = whose === task ? say("ownplace") : `${say("likeplace")} ${this.task(whose)}`;
+    return `${say("noplace")} ${whence} (${duration(Math.abs(time - then))} ${say(then < time ? "earlier" : "later")})`;
   }
 
   private parkBefore(task: number, index: number): number | undefined {
-    const parks = this.parks().get(task) ?? [];
-    let [low, high] = [0, parks.length];
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (parks[middle]! < index) low = middle + 1;
-      else high = middle;
-    }
-    return parks[low - 1];
+    return lastBefore(this.parks().get(task) ?? [], index);
   }
 
   private steps: Map<number, number> | null = null;
   private parked: Map<number, number[]> | null = null;
   private made: Set<number> | null = null;
-  private standing: Map<number, SnapshotTask> | null = null;
+  private seen: Map<number, SnapshotTask> | null = null;
+  private known: Map<string, number[]> | null = null;
 
   private lastStep(): Map<number, number> {
     if (this.steps === null) {
@@ -257,11 +273,46 @@ class RecordedSteps implements WalkSteps {
     return this.parked;
   }
 
+  /** The events in which tasks parked whose place was recorded, under each of their keys. */
+  private waits(): Map<string, number[]> {
+    if (this.known === null) {
+      this.known = new Map();
+      for (const park of Object.keys(this.loop.source.stood ?? {}).map(Number)) // keys that are numbers come in order
+        for (const key of this.keysOf(park)) {
+          const parks = this.known.get(key);
+          if (parks) parks.push(park);
+          else this.known.set(key, [park]);
+        }
+    }
+    return this.known;
+  }
+
+  /** What the wait that begins in *park* has in common with others, the closest first. */
+  private keysOf(park: number): string[] {
+    const [, , task, thing] = this.loop.source.events[park]!;
+    const { coro, begins } = this.loop.source.tasks[task] ?? {};
+    const kind = thingOf(this.loop, thing)?.kind;
+    return [`${task} ${kind}`, `${coro ?? task} ${begins?.file} ${begins?.line} ${kind}`, `${task}`];
+  }
+
   private created(): Set<number> {
     this.made ??= new Set(this.loop.source.events.filter(([, kind]) => kind === "task_created").map(([, , subject]) => subject));
     return this.made;
   }
 }
+
+/** The last of *sorted* below *index*. */
+function lastBefore(sorted: number[], index: number): number | undefined {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (sorted[middle]! < index) low = middle + 1;
+    else high = middle;
+  }
+  return sorted[low - 1];
+}
+
+const nearest = (sorted: number[] = [], index: number): number | undefined => lastBefore(sorted, index) ?? sorted[0];
 
 function shorten(texts: string[]): string[] {
   return texts.length <= SHOWN ? texts : [...texts.slice(0, SHOWN), `… +${texts.length - SHOWN}`];

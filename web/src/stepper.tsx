@@ -60,6 +60,7 @@ function Stepper({ walk, at, moved }: { walk: WalkDocument; at: number; moved: (
     moved?.(place.current);
   };
   const number = useRef<HTMLInputElement>(null);
+  const followed = useRef<number | undefined>(undefined); // the task of the last step that was shown and is of one
   const inks = useMemo(() => inksOf(walk), [walk]);
   const moves: Record<string, () => void> = {
     first: () => go(0),
@@ -79,6 +80,14 @@ function Stepper({ walk, at, moved }: { walk: WalkDocument; at: number; moved: (
       const found = search(walk, place.current + 1, 1, yields);
       if (found >= 0) go(found);
     },
+    lastOfTask: () => {
+      const found = search(walk, place.current - 1, -1, ({ task }) => task !== undefined && task === followed.current);
+      if (found >= 0) go(found);
+    },
+    nextOfTask: () => {
+      const found = search(walk, place.current + 1, 1, ({ task }) => task !== undefined && task === followed.current);
+      if (found >= 0) go(found);
+    },
   };
   const toLine = (file: string, line: number): void => {
     const here = (step: WalkStep): boolean => step.file === file && step.line === line && step.stack.length > 0;
@@ -89,6 +98,7 @@ function Stepper({ walk, at, moved }: { walk: WalkDocument; at: number; moved: (
 
   const step = walk.steps.at(index);
   if (step === undefined) return <p class="empty">{say("norecord")}</p>;
+  followed.current = step.task ?? followed.current;
   const traced = Object.keys(walk.sources).length > 0;
   return (
     <div class={`walk ${traced ? "traced" : "recorded"}`}>
@@ -100,6 +110,7 @@ function Stepper({ walk, at, moved }: { walk: WalkDocument; at: number; moved: (
           <button onClick={moves["over"]}>{say("over")}</button>
           <button onClick={moves["lastYield"]}>{say("lastYield")}</button>
           <button onClick={moves["nextYield"]}>{say("nextYield")}</button>
+          {!traced && (["lastOfTask", "nextOfTask"] as const).map((name) => <button key={name} onClick={moves[name]}>{say(name)}</button>)}
           <label class="walk-number">
             <input ref={number} class="number" type="number" min={1} max={last + 1} aria-label={say("jump")} value={index + 1}
               onChange={(event) => go(Number(event.currentTarget.value) - 1)} />
@@ -116,12 +127,12 @@ function Stepper({ walk, at, moved }: { walk: WalkDocument; at: number; moved: (
       <div class="walk-side">
         <Frames step={step} inks={inks} traced={traced} />
         <div>
-          <Loop walk={walk} step={step} />
+          <Loop walk={walk} step={step} traced={traced} />
           {traced && <Generators generators={step.generators} inks={inks} />}
         </div>
       </div>
       {traced && <Output walk={walk} index={index} />}
-      {traced && <p class="walk-keys">{say("stepKeys")}</p>}
+      <p class="walk-keys">{say("stepKeys")}{traced ? ` · ${say("lineKey")}` : ` · ${say("taskKeys")}`}</p>
     </div>
   );
 }
@@ -134,6 +145,7 @@ function useKeys(moves: Record<string, () => void>, number: { current: HTMLInput
   useEffect(() => {
     const names: Record<string, string> = {
       ArrowRight: "forward", ArrowLeft: "back", Home: "first", End: "last", o: "over", y: "nextYield", u: "lastYield", n: "forward", p: "back",
+      t: "nextOfTask", r: "lastOfTask",
     };
     const key = (event: KeyboardEvent): void => {
       const { target } = event;
@@ -210,10 +222,11 @@ function Frames({ step, inks, traced }: { step: WalkStep; inks: Map<string | num
         {frames.reverse().map(([frame, depth], at) => (
           <li
             key={`${depth} ${frame.id}`}
-            class={`frame ${inkOf(inks, frame.id)} ${frame.kind === "other" ? "other" : ""} ${at === 0 ? "newest" : ""} ${frame.leaving || (at === 0 && leaves(step)) ? "leaving" : ""}`}
+            class={`frame ${inkOf(inks, frame.id)} ${frame.kind === "other" ? "other" : ""} ${at === 0 ? "newest" : ""} ${frame.borrowed ? "borrowed" : ""} ${frame.leaving || (at === 0 && leaves(step)) ? "leaving" : ""}`}
           >
             <code>{frame.name}</code>
-            {frame.line > 0 && <small class="number" title={frame.file}>{traced ? `:${frame.line}` : place(frame.file, frame.line)}</small>}
+            {traced && frame.line > 0 && <small class="number">:{frame.line}</small>}
+            {!traced && frame.file && <small class="number" title={frame.file}>{place(frame.file, frame.line)}</small>}
             {!!frame.locals?.length && (
               <dl>{frame.locals.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>
             )}
@@ -250,9 +263,12 @@ function Generators({ generators, inks }: { generators: WalkGenerator[]; inks: M
   );
 }
 
-const PARTS: [keyof Pick<WalkStep, "ready" | "timers" | "fds">, Word][] = [["ready", "readyQueue"], ["timers", "timers"], ["fds", "fds"]];
+// What the loop has: the heading for a traced run, which shows all of it, and for a recording, which knows what tasks there are in it.
+const PARTS: [keyof Pick<WalkStep, "ready" | "timers" | "fds">, Word, Word][] = [
+  ["ready", "readyQueue", "readyTasks"], ["timers", "timers", "timerTasks"], ["fds", "fds", "fdTasks"],
+];
 
-function Loop({ walk, step }: { walk: WalkDocument; step: WalkStep }) {
+function Loop({ walk, step, traced }: { walk: WalkDocument; step: WalkStep; traced: boolean }) {
   // A part that the walk never has is left out.
   const shown = useMemo(
     () => PARTS.filter(([part]) => walk.steps.length > MANY || search(walk, 0, 1, (other) => other[part].length > 0) >= 0),
@@ -260,9 +276,9 @@ function Loop({ walk, step }: { walk: WalkDocument; step: WalkStep }) {
   );
   return (
     <>
-      {shown.map(([part, word]) => (
-        <section key={part} class={`walk-${part}`} aria-label={say(word)}>
-          <h3>{say(word)}</h3>
+      {shown.map(([part, all, ofTasks]) => (
+        <section key={part} class={`walk-${part}`} aria-label={say(traced ? all : ofTasks)}>
+          <h3>{say(traced ? all : ofTasks)}</h3>
           {step[part].length === 0 && <p class="quiet">{say("nothing")}</p>}
           <ol class="queue">{step[part].map((text, at) => <li key={`${at} ${text}`}><code>{text}</code></li>)}</ol>
         </section>

@@ -9,6 +9,7 @@ export interface WalkFrame {
   kind: string; // function, generator, coroutine, …
   id: number | string;
   leaving?: boolean; // it leaves the stack in this step
+  borrowed?: boolean; // where it stands was not recorded: this is from another wait, as the step's note says
   locals?: [string, string][]; // name and value of its variables
 }
 
@@ -33,6 +34,7 @@ export interface WalkStep {
   timers: string[];
   fds: string[];
   output: string; // printed in this step
+  task?: number; // that the event is of
   note?: string; // on what the stack does not show
 }
 

@@ -18,7 +18,7 @@ VERDICT := $(VENV)/verdict
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test soak build page docs bench conformance lint typecheck format clean distclean FORCE
+.PHONY: help run test soak build page docs bench conformance peers lint typecheck format clean distclean FORCE
 
 help: ## list the tasks
 	@echo "usage: make TASK [PYTHON=python3.13] [ARGS='...']"; echo
@@ -50,6 +50,9 @@ bench: $(VERDICT) $(VENV)/bench.stamp ## measure against stock asyncio, uvloop a
 
 conformance: $(VERDICT) ## run CPython's own asyncio tests against yieldloop (needs the interpreter's `test` package)
 	@$(PY) tests/conformance/run.py $(ARGS)
+
+peers: $(VERDICT) ## run other projects' own tests on yieldloop (downloads them: see tests/peers/peers.toml)
+	@$(PY) tests/peers/run.py $(ARGS)
 
 lint: $(VENV)/lint.stamp ## check style with ruff
 	@$(PY) -m ruff check $(ARGS) src tests bench examples guide .ci/legs .ci/compiler setup.py

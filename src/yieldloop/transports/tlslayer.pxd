@@ -30,7 +30,7 @@ cdef class TlsLayer(Above):
     cdef WriteQueue _queue
     cdef double _shaking_since
     cdef object _shutdown_timeout
-    cdef object _sslcontext
+    cdef readonly object _sslcontext
     cdef readonly str _state
     cdef TcpTransport _tcp
     cdef bint _telling

@@ -488,3 +488,23 @@ def test_a_debuggers_prompt_is_no_block() -> None:
         _, errors = process.communicate(b"c\n", timeout=30)
     assert process.returncode == 0
     assert b"blocked" not in errors
+
+
+def test_nothing_is_imported_within_the_loop_for_the_watching() -> None:
+    program = """if True:
+        import asyncio, sys, yieldloop
+        class Finder:
+            def find_spec(self, name, path=None, target=None):
+                if asyncio._get_running_loop() is not None:
+                    print(name, flush=True)
+        sys.meta_path.insert(0, Finder())
+        loop = yieldloop.new_event_loop()
+        loop.run_until_complete(asyncio.sleep(0.01))
+        loop.close()
+        assert "yieldloop.watch.watcher" in sys.modules
+        """
+    source = str(Path(yieldloop.__path__[0]).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": source}
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -129,10 +129,10 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         try:
             self._thread_id = threading.get_ident()
             self._ran_in = threading.current_thread().name
+            watching.begun(self)  # first: the first time it imports, which tools that look for blocking calls find in a running loop
             sys.set_asyncgen_hooks(firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook)
             _set_running_loop(self)
             self._begin_run()
-            watching.begun(self)
             self._look_at_clock()  # now: what it took to begin is no part of the first step
             own = type(self)._run_once is BaseLoop._run_once and "_run_once" not in vars(self)
             if own:

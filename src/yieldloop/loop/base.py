@@ -129,7 +129,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         try:
             self._thread_id = threading.get_ident()
             self._ran_in = threading.current_thread().name
-            watching.begun(self)  # first: the first time it imports, which tools that look for blocking calls find in a running loop
+            watching.begun(self)  # before the loop runs: the first time it imports, which blocks
             sys.set_asyncgen_hooks(firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook)
             _set_running_loop(self)
             self._begin_run()

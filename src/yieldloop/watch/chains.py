@@ -159,6 +159,7 @@ def walk(coro: Any) -> tuple[Place, list[Any], Any]:
     """Where a suspended *coro* stands; the coroutines and generators of the links that have code, outermost first; and the
     awaitable without a frame at the end (a `Sleep`, a `SockCall`, …) or None.
     """
+    # `_record.label_chain` follows the same links; one function for both would cost either of them a tenth.
     place = _start()
     passed: list[Any] = []
     obj = coro

@@ -143,27 +143,26 @@ class Ends:
         return self._of_plain(future)
 
     def _of_plain(self, future: Any) -> End:
+        entries = future._entries() if type(future) is Future else ()
+        if len(entries) == 1 and type(entries[0]) is Task:  # nothing but the task that waits is to be told
+            return self._by_source(future) or End("future", place_of(future), thing=future)
         known = self._plain.get(id(future))
         if known is not None:
             return known[1]
-        entries = future._entries() if type(future) is Future else ()
-        end = self._of_future_with(entries, future)
+        ends = (self._by_callback(callback, future) for callback in callbacks_of(future))
+        end = next(filter(None, ends), None) or self._by_source(future) or self.shared("future", future)
         if len(entries) > 1:
             self._plain[id(future)] = (future, end)
         return end
 
-    def _of_future_with(self, entries: Any, future: Any) -> End:
-        alone = len(entries) == 1 and type(entries[0]) is Task  # nothing but the task that waits is to be told
-        for callback in () if alone else callbacks_of(future):
-            end = self._by_callback(callback, future)
-            if end is not None:
-                return end
+    def _by_source(self, future: Any) -> End | None:
+        """The job, timer or descriptor that will settle *future*."""
         sources = self._sources
         if sources is None:
             sources = self._sources = self._find_sources()
         found = sources.get(id(future))
         if found is None:
-            return End("future", place_of(future), thing=future) if alone else self.shared("future", future)
+            return None
         if type(found) is Work:
             return self._of_job(future)
         return End(found.kind, found.label, when_ns=found.when_ns, fd=found.fd, direction=found.direction, thing=future)

@@ -29,21 +29,21 @@ _HOLDABLE = (_locks.Lock, locks.Lock, _locks.Semaphore, locks.Semaphore, *_CONDI
 _TIMEOUTS = (_timeouts.Timeout, timeouts.Timeout)
 _HEAP_TYPE = 1 << 9  # a type's flag: it was made at run time
 _Method, _Function = types.MethodType, types.FunctionType
-_PART, _HELD, _LIMIT, _STACK = "", "held", "limit", "stack"  # what it means to be inside of a thing; nothing if it is a part
+_NOTHING, _HELD, _CONDITION, _LIMIT, _STACK = "", "held", "condition", "limit", "stack"  # what being inside of a thing means
 _meanings: dict[type, str] = {}
 
 
 def _meaning(kind: type) -> str:
     if len(_meanings) > 1000:
         _meanings.clear()
-    ways = ((_HELD, _HOLDABLE), (_LIMIT, _TIMEOUTS), (_STACK, contextlib.AsyncExitStack))
-    found = _meanings[kind] = next((way for way, kinds in ways if issubclass(kind, kinds)), _PART)
+    ways = ((_CONDITION, _CONDITIONS), (_HELD, _HOLDABLE), (_LIMIT, _TIMEOUTS), (_STACK, contextlib.AsyncExitStack))
+    found = _meanings[kind] = next((way for way, kinds in ways if issubclass(kind, kinds)), _NOTHING)
     return found
 
 
 def entered_by(generator: Any) -> list[tuple[str, Any]]:
-    """The locks, semaphores and conditions (`_HELD`) and the time-outs (`_LIMIT`) in whose ``async with`` a suspended coroutine is,
-    or which it enters now.
+    """The locks and semaphores (`_HELD`), those of conditions included, and the time-outs (`_LIMIT`) in whose ``async with`` a
+    suspended coroutine is, or which it enters now.
     """
     found: list[tuple[str, Any]] = []
     before: Any = None
@@ -68,14 +68,25 @@ def entered_by(generator: Any) -> list[tuple[str, Any]]:
         meaning = _meanings.get(kind)
         if meaning is None:
             meaning = _meaning(kind)
-        if meaning is _STACK:
-            callbacks = getattr(owner, "_exit_callbacks", None)
-            for _, callback in list(callbacks) if isinstance(callbacks, deque) else ():
-                if type(callback) is _Method and _meaning(type(callback.__self__)) in (_HELD, _LIMIT):
-                    found.append((_meaning(type(callback.__self__)), callback.__self__))
-        elif meaning:
+        if meaning is _HELD or meaning is _LIMIT:
             found.append((meaning, owner))
+        elif meaning is _CONDITION:
+            found.append((_HELD, resource_of(owner)))
+        elif meaning is _STACK:
+            for inner in _owners_in(owner):
+                meaning = _meaning(type(inner))
+                if meaning is _LIMIT:
+                    found.append((_LIMIT, inner))
+                elif meaning is _HELD or meaning is _CONDITION:
+                    found.append((_HELD, resource_of(inner)))
     return found
+
+
+def _owners_in(stack: Any) -> list[Any]:
+    """The objects that an `AsyncExitStack` will leave by a method of theirs."""
+    callbacks = getattr(stack, "_exit_callbacks", None)
+    entries = list(callbacks) if isinstance(callbacks, deque) else []
+    return [callback.__self__ for _, callback in entries if type(callback) is _Method]
 
 
 def known_by(generator: Any) -> list[Any]:
@@ -135,7 +146,7 @@ class Holders:
                     if when is not None and (until is None or when * 1e9 < until):
                         until = int(when * 1e9)
                 else:
-                    held.append(resource_of(thing))
+                    held.append(thing)
         if wanted is not None and held:
             wanted = resource_of(wanted)  # it waits to enter, or in a condition's wait(): it does not have it
         for thing in held:

@@ -115,11 +115,12 @@ class RecordedSteps implements WalkSteps {
     return thingOf(this.loop, id)?.label ?? (id ? `#${id}` : "");
   }
 
-  /** A step. Who wants all of them at a glance looks at their stacks alone: what takes time is made when it is read. */
+  /** A step. Who looks through many of them reads their events, or their stacks: what takes time is made when it is read. */
   private describe(event: RecordedEvent, index: number): WalkStep {
     const task = event[1].startsWith("task_") ? event[2] : undefined;
     const site = task === undefined ? null : this.loop.source.tasks[task]?.site;
     const text = (): string => this.text(event);
+    const stack = (): WalkFrame[] => this.stack(this.momentAfter(index), index);
     const ready = (): string[] => shorten([...this.momentAfter(index).ready].map((id) => this.task(id)));
     const waiting = (kind: string): string[] => this.waiting(kind, index);
     const note = (): string => this.note(event, index);
@@ -130,7 +131,9 @@ class RecordedSteps implements WalkSteps {
       },
       file: site?.file ?? "",
       line: site?.line ?? 0,
-      stack: this.stack(this.momentAfter(index), index),
+      get stack() {
+        return stack();
+      },
       generators: [],
       get ready() {
         return ready();

@@ -199,6 +199,56 @@ def test_a_cancelled_read_consumes_nothing(world):
     world.run(main())
 
 
+async def parked(world, reader, how, *args):
+    """A task that reads, parked, and the future on which it is."""
+    task = asyncio.ensure_future(getattr(reader, how)(*args))
+    await asyncio.sleep(0)
+    return task, task._fut_waiter
+
+
+def test_a_future_that_somebody_keeps_is_not_waited_for_again(world):
+    async def main():
+        reader = world.m.StreamReader()
+        kept, told = [], []
+        for n in range(4):
+            task, future = await parked(world, reader, "readexactly", 2)
+            assert not any(future is each for each in kept)
+            kept.append(future)
+            future.add_done_callback(told.append)
+            reader.feed_data(b"%d." % n)
+            assert await task == b"%d." % n
+        await asyncio.sleep(0)
+        assert all(future.done() and future.result() is None for future in kept)
+        assert [id(future) for future in told] == [id(future) for future in kept]
+
+    world.run(main())
+
+
+def test_what_ended_a_wait_is_nothing_to_the_next_one(world):
+    async def main():
+        reader = world.m.StreamReader()
+        for n in range(3):
+            task, _ = await parked(world, reader, "read", 9)
+            task.cancel("enough")
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            task, future = await parked(world, reader, "read", 9)
+            future.cancel()  # by whoever found it
+            del future
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            task, _ = await parked(world, reader, "readline")
+            assert not task.done()
+            reader.feed_data(b"%d\n" % n)
+            assert await task == b"%d\n" % n
+        task, _ = await parked(world, reader, "read", 9)
+        reader.set_exception(OSError("gone"))
+        with pytest.raises(OSError, match="gone"):
+            await task
+
+    world.run(main())
+
+
 def test_two_readers_at_once_are_refused(world):
     async def main():
         reader = world.m.StreamReader()

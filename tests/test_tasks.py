@@ -513,6 +513,94 @@ def test_a_future_or_task_begins_only_once(our_loop: Any) -> None:
     our_loop.run_until_complete(task)
 
 
+def attributed(api: Api, what: str, loop: Any) -> Any:
+    """A future, a task or a loop."""
+    if what == "loop":
+        return loop
+    if what == "future":
+        return loop.create_future()
+    return loop.create_task(asyncio_sleep(api))
+
+
+async def asyncio_sleep(api: Api) -> None:
+    await api.m.sleep(0)
+
+
+@pytest.mark.parametrize("what", ["future", "task", "loop"])
+def test_a_program_sets_attributes_and_takes_them_back(api: Api, loop: Any, what: str) -> None:
+    thing = attributed(api, what, loop)
+    with pytest.raises(AttributeError, match="mine"):
+        thing.mine
+    thing.mine = value = Thing()
+    assert thing.mine is value
+    if hasattr(thing, "__dict__"):  # the standard library's futures in C hide theirs
+        assert vars(thing)["mine"] is value
+        vars(thing)["other"] = 2
+        assert thing.other == 2
+    del thing.mine
+    assert not hasattr(thing, "mine")
+    if what == "task":
+        loop.run_until_complete(thing)
+
+
+@pytest.mark.parametrize("what", ["future", "task", "loop"])
+def test_attributes_go_with_their_owner_and_in_a_circle_with_the_garbage(api: Api, what: str) -> None:
+    for circle in (False, True):
+        loop = api.new_loop()
+        thing = attributed(api, what, loop)
+        if what == "task":
+            loop.run_until_complete(thing)
+        value = Thing()
+        thing.mine = value
+        if circle:
+            value.owner = thing  # type: ignore[attr-defined]
+        seen = weakref.ref(value)
+        loop.close()
+        del value, thing, loop
+        if circle or what == "loop":
+            gc.collect()
+        assert seen() is None
+
+
+def test_a_loop_keeps_nothing_of_its_own_among_the_attributes_of_programs(ours: Api) -> None:
+    async def main() -> Any:
+        loop = ours.m.get_running_loop()
+        await loop.run_in_executor(None, int)
+        await loop.getaddrinfo("localhost", 80)
+        server = await ours.m.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+        reader, writer = await ours.m.open_connection(*server.sockets[0].getsockname())
+        await reader.read()
+        writer.close()
+        server.close()
+        async with ours.m.TaskGroup() as group:
+            group.create_task(asyncio_sleep(ours))
+        await loop.shutdown_default_executor()
+        return vars(loop)
+
+    assert ours.run(main()) == {}
+
+
+def test_a_create_task_of_the_loops_own_is_called_by_who_starts_tasks(ours: Api) -> None:
+    async def main() -> list[Any]:
+        loop = ours.m.get_running_loop()
+        plain, calls = loop.create_task, []
+
+        def noted(coro: Any, **kwargs: Any) -> Any:
+            calls.append(coro.__name__)
+            return plain(coro, **kwargs)
+
+        await ours.m.gather(asyncio_sleep(ours))
+        loop.create_task = noted
+        await ours.m.gather(asyncio_sleep(ours))
+        async with ours.m.TaskGroup() as group:
+            group.create_task(asyncio_sleep(ours))
+        del loop.create_task
+        await ours.m.gather(asyncio_sleep(ours))
+        return calls
+
+    assert ours.run(main()) == ["asyncio_sleep"] * 2
+
+
 @pytest.mark.parametrize("kind", ["future", "task"])
 def test_a_subclass_that_forgot_the_constructor_is_told_so(kind: str) -> None:
     base: Any = yieldloop.Future if kind == "future" else yieldloop.Task

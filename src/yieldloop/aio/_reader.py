@@ -309,9 +309,8 @@ async def _next_by_readline(self: Any) -> bytes:
 
 def direct_intake(reader: Any) -> Any:
     """The intake of *reader*, which a transport may feed without a call of `feed_data`; None if that is not ours to pass by."""
-    if getattr(type(reader), "feed_data", None) is StreamReader.feed_data and "feed_data" not in vars(reader):
-        return reader._in
-    return None
+    feed = getattr(reader, "feed_data", None)  # through the reader: `vars` would make it a dictionary, which it mostly never needs
+    return reader._in if getattr(feed, "__func__", None) is StreamReader.feed_data else None
 
 
 def _separators(given: Any) -> tuple[bytes, ...]:

@@ -23,10 +23,11 @@ from typing import Any
 
 from yieldloop.aio._reader import DEFAULT_LIMIT, StreamReader, direct_intake
 from yieldloop.aio.tasks import sleep
-from yieldloop.engine.calls import as_coroutine_function
 from yieldloop.engine.coroutines import iscoroutine
 from yieldloop.engine.running import current_loop, get_running_loop
-from yieldloop.transports.intake import Intake, draining
+from yieldloop.transports import outlet
+from yieldloop.transports.intake import Intake
+from yieldloop.transports.outlet import Flowing, Writable
 
 __all__: tuple[str, ...] = ("StreamReader", "StreamWriter", "StreamReaderProtocol", "open_connection", "start_server")
 
@@ -98,17 +99,14 @@ if hasattr(socket, "AF_UNIX"):
 # --- the protocol ------------------------------------------------------------------------------------------------------
 
 
-class FlowControlMixin(asyncio.Protocol):
+class FlowControlMixin(Flowing, asyncio.Protocol):
     """What `StreamWriter.drain` needs of a protocol: it remembers whether the transport asked for a pause.
 
     A subclass that overrides one of the three protocol methods calls the one here as well.
     """
 
     def __init__(self, loop: Any = None) -> None:
-        self._loop = current_loop() if loop is None else loop
-        self._paused = False  # between pause_writing() and resume_writing()
-        self._drain_waiters: list[Any] = []  # a future for each task in drain(); woken together
-        self._connection_lost = False  # for good, once True
+        Flowing.__init__(self, current_loop() if loop is None else loop)
 
     def pause_writing(self) -> None:
         assert not self._paused, "the transport called pause_writing() twice without resume_writing() between"
@@ -270,27 +268,23 @@ class StreamReaderProtocol(FlowControlMixin, asyncio.StreamReaderProtocol):
 _UNBROKEN = Intake(None, None, 0, None)  # of a writer without a reader
 
 
-class StreamWriter(asyncio.StreamWriter):
+class StreamWriter(Writable, asyncio.StreamWriter):
     """A transport to write to. The bytes are the transport's at once; `drain` is where a fast writer is made to wait."""
 
     def __init__(self, transport: Any, protocol: Any, reader: Any, loop: Any) -> None:
         if reader is not None and not isinstance(reader, asyncio.StreamReader):
             raise AssertionError(f"the reader is to be a StreamReader or None, not {reader!r}")
-        self._transport = transport
-        self._protocol = protocol
-        self._reader = reader
-        self._loop = loop
-        # The protocol if its _drain_helper is the one above: then drain() reads the two flags itself, without a second
-        # coroutine. Another protocol's is called, whatever it does.
+        # A protocol whose _drain_helper is the one above has its two flags read in passing; another's is called, whatever it does.
         helper = getattr(type(protocol), "_drain_helper", None)
-        self._plain: Any = protocol if helper is FlowControlMixin._drain_helper else None
+        flow = protocol if helper is FlowControlMixin._drain_helper and isinstance(protocol, Flowing) else None
         # What has broken the connection stands in the reader's intake; a reader that answers itself is asked, by _drain().
-        if reader is None:
-            self._intake: Any = _UNBROKEN
-        elif getattr(type(reader), "exception", None) is StreamReader.exception:
-            self._intake = reader._in  # type: ignore[attr-defined]
-        else:
-            self._plain = None
+        intake = _UNBROKEN
+        if reader is not None:
+            if getattr(type(reader), "exception", None) is StreamReader.exception:
+                intake = reader._in  # type: ignore[attr-defined]
+            else:
+                flow = None
+        Writable.__init__(self, transport, protocol, reader, loop, flow, intake)
 
     def __repr__(self) -> str:
         info = [type(self).__name__, f"transport={self._transport!r}"]
@@ -302,9 +296,8 @@ class StreamWriter(asyncio.StreamWriter):
     def transport(self) -> Any:
         return self._transport
 
-    def write(self, data: Any) -> None:
-        """Hand `data` (bytes-like) to the transport, which sends it when it can."""
-        self._transport.write(data)
+    write = outlet.write
+    drain = outlet.drain
 
     def writelines(self, data: Iterable[Any]) -> None:
         """`write` for each of an iterable, in as few system calls as the transport manages."""
@@ -331,17 +324,6 @@ class StreamWriter(asyncio.StreamWriter):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)
 
-    def drain(self) -> Any:
-        """Wait while the transport has more to send than its high-water mark: `w.write(data); await w.drain()`.
-
-        Does not suspend, and is no cancellation point, while there is less. Raises what broke the connection, or
-        ConnectionResetError("Connection lost") once it is gone. To be awaited.
-        """
-        protocol = self._protocol
-        if protocol is not self._plain:
-            return self._drain()
-        return draining(self, protocol, self._intake, self._transport)
-
     async def _drain(self) -> None:
         reader = self._reader
         if reader is not None:
@@ -352,10 +334,7 @@ class StreamWriter(asyncio.StreamWriter):
             # connection_lost() may be waiting for its turn. A loop of write() and drain() that never suspends would
             # keep it waiting, and would write into nothing for ever.
             await sleep(0)
-        protocol = self._protocol
-        if protocol is self._plain and not protocol._paused and not protocol._connection_lost:
-            return
-        await protocol._drain_helper()
+        await self._protocol._drain_helper()
 
     async def start_tls(
         self,
@@ -390,6 +369,3 @@ class StreamWriter(asyncio.StreamWriter):
         else:
             self.close()
             warnings.warn(f"unclosed {self!r}", ResourceWarning)
-
-
-as_coroutine_function(StreamWriter.drain)

@@ -60,6 +60,16 @@ cdef extern from *:
         return result;
     }
 
+    static inline Py_ssize_t yl_as_size(PyObject *o) {
+        Py_ssize_t size;
+        if (!PyLong_CheckExact(o)) return -1;
+        size = PyLong_AsSsize_t(o);
+        if (size == -1) PyErr_Clear();
+        return size < 0 ? -1 : size;
+    }
+
+    #define yl_is_alive(ref) (((PyWeakReference *)(ref))->wr_object != Py_None)
+
     /* Changes whenever the type of *o* or one of its bases does; 0 if that is not known. */
     #define yl_type_version(o) ((unsigned long)Py_TYPE(o)->tp_version_tag)
 
@@ -109,8 +119,10 @@ cdef extern from *:
     object call "yl_call"(object callback, tuple args)
     object call_in_context "yl_call_in"(object context, object callback, tuple args)
     long long monotonic_ns "yl_now"() noexcept
+    bint is_alive "yl_is_alive"(object ref) noexcept
     bint is_callable "PyCallable_Check"(object obj) noexcept
     bint sole_owner "yl_sole"(object obj) noexcept
+    Py_ssize_t as_size "yl_as_size"(object obj) noexcept
     int check_signals "PyErr_CheckSignals"() except -1
     bint born_bare "yl_born_bare"() noexcept
     unsigned long type_version "yl_type_version"(object o) noexcept

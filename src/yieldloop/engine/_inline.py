@@ -14,12 +14,14 @@ wait in it. Refused: to hide timers as well. Programs keep them, so that most ar
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from yieldloop.engine._leaf import call_in_context, check_signals, copy_context, is_callable, monotonic_ns, sole_owner
 
 __all__ = (
     "address",
+    "as_size",
     "born_bare",
     "borrowed",
     "call",
@@ -27,6 +29,7 @@ __all__ = (
     "check_signals",
     "copy_context",
     "hide",
+    "is_alive",
     "is_callable",
     "lent",
     "monotonic_ns",
@@ -45,8 +48,18 @@ def call(callback: Any, args: Any) -> Any:
     return callback(*args)
 
 
+def as_size(obj: Any) -> int:
+    """*obj*, if it is an int (not of a subclass) that can be a size; else -1."""
+    return obj if type(obj) is int and 0 <= obj <= sys.maxsize else -1
+
+
 def hide(entry: Any) -> None:
     """The collector need not look at *entry*: who holds it does that."""
+
+
+def is_alive(ref: Any) -> bool:
+    """What *ref*, a weak reference, refers to is still there."""
+    return ref() is not None
 
 
 def show(entry: Any) -> None:

@@ -2,6 +2,7 @@ cdef class Entry:
     cdef int run(self) except -1
     cdef int step(self) except -1
     cdef int after(self) except -1
+    cdef object woken_by(self, object future)
 
 
 cdef class Outcome:
@@ -9,7 +10,13 @@ cdef class Outcome:
     cdef readonly object error
 
 
+cdef class Attributed:
+    cdef void *_attributes     # NULL, or the dictionary that __dict__ shows
+    cdef object _collected     # never set: an object field makes the type one that the collector visits
+
+
 cdef class Promise(Entry):
+    cdef void *_attributes
     cdef public str _state
     cdef public object _result
     cdef public object _exception
@@ -50,6 +57,7 @@ cpdef long program_lasti() except? -2
 cpdef int line_at(object code, long lasti) except -2
 cpdef object program_stack()
 cpdef bint is_callable(object obj)
+cpdef bint has_own(object obj, str name) except -1
 cpdef bint sole_owner(object obj)
 cpdef int ring(int fd) except -2
 cpdef bytes unring(int fd)

@@ -29,7 +29,8 @@ class Entry:
 
     ``run`` is called by the iteration, and by nothing else. ``step`` is the part of it that runs inside a context, for the
     entries that have one (``run_in_context`` calls it). ``after`` is what is left to do when all that was ready has run: for
-    those that asked for it by ``Core._call_after``.
+    those that asked for it by ``Core._call_after``. ``woken_by`` is called when a future is done, for those that wait for it
+    without being a callback (``futures.Waiter``).
     """
 
     __slots__ = ()
@@ -42,6 +43,9 @@ class Entry:
 
     def after(self) -> None:
         raise NotImplementedError("an entry that asks to be called after another one says what after() does")
+
+    def woken_by(self, future: Any) -> None:
+        raise NotImplementedError("an entry that waits for a future says what a wake-up does")
 
 
 class Outcome:
@@ -59,10 +63,17 @@ def returned(value: Any) -> Outcome:
     return Outcome(value, None)
 
 
+class Attributed:
+    """Something on which programs may set attributes. Compiled, it has no dictionary before one does."""
+
+    __slots__ = ("__dict__",)
+
+
 class Promise(Entry):
-    """The part of a Future that its iterator reads (in C, in the compiled twin)."""
+    """The part of a Future that its iterator reads (in C, in the compiled twin). Attributed as well."""
 
     __slots__ = (
+        "__dict__",
         "_asyncio_future_blocking",  # True from the yield until the task has taken the future: tells `yield from` from `yield`
         "_exception",
         "_exception_tb",
@@ -126,6 +137,11 @@ def call_in_context(context: contextvars.Context, callback: Any, args: tuple[Any
 copy_context = contextvars.copy_context
 monotonic_ns = time.monotonic_ns
 is_callable = callable
+
+
+def has_own(obj: Any, name: str) -> bool:
+    """True if *name* was set on *obj* itself. Compiled, an object that has no dictionary yet is given none for the question."""
+    return name in getattr(obj, "__dict__", ())
 
 
 def sole_owner(obj: Any) -> bool:

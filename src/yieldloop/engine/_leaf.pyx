@@ -146,6 +146,11 @@ cdef extern from *:
         return Py_REFCNT(o) == 1 && (offset <= 0 || *(PyObject **)((char *)o + offset) == NULL);
     }
 
+    static int yl_has_own(PyObject *o, PyObject *name) {
+        PyObject **dict = _PyObject_GetDictPtr(o);
+        return dict != NULL && *dict != NULL ? PyDict_Contains(*dict, name) : 0;
+    }
+
     #include <errno.h>
     #include <unistd.h>
     /* One byte into a non-blocking socket: 0, or the error's number. */
@@ -205,6 +210,7 @@ cdef extern from *:
     PyObject *yl_stop(PyObject *value)
     long long yl_monotonic_ns() nogil
     int yl_sole_owner(PyObject *o)
+    int yl_has_own(PyObject *o, PyObject *name) except -1
     int yl_ring(int fd)
     Py_ssize_t yl_unring(int fd, char *bytes, size_t size)
     int yl_throw(PyObject *coro, PyObject *exc, PyObject *name, PyObject **out)
@@ -227,6 +233,7 @@ cdef extern from *:
     int PyErr_CheckSignals() except -1
     bint PyCallable_Check(object obj)
     ctypedef PyObject *(*iternextfunc)(PyObject *) noexcept
+    ctypedef PyObject *(*rawfunc "iternextfunc")(PyObject *) noexcept
     ctypedef struct PyTypeObject:
         iternextfunc tp_iternext
 
@@ -246,6 +253,9 @@ cdef class Entry:
     cdef int after(self) except -1:
         raise NotImplementedError("an entry that asks to be called after another one says what after() does")
 
+    cdef object woken_by(self, object future):
+        raise NotImplementedError("an entry that waits for a future says what a wake-up does")
+
 
 @cython.final
 @cython.freelist(64)
@@ -261,8 +271,74 @@ cpdef Outcome returned(object value):
     return outcome
 
 
+cdef class Attributed:
+    pass
+
+
 cdef class Promise(Entry):
     pass
+
+
+# A class with a `cdef dict __dict__` has a dictionary made for each object, which most futures never need. Here it is made when
+# something is set, as for the interpreter's own classes; and on an object without one, methods are found faster.
+cdef extern from *:
+    """
+    static PyGetSetDef yl_getset[] = {{"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL}, {NULL}};
+
+    #define YL_ATTRIBUTES(o, offset) (*(PyObject **)((char *)(o) + (offset)))
+    #define YL_ATTRIBUTED(name)                                                                                                 \
+    static Py_ssize_t name##_offset;                                                                                            \
+    static traverseproc name##_bare_traverse;                                                                                   \
+    static inquiry name##_bare_clear;                                                                                           \
+    static destructor name##_bare_dealloc;                                                                                      \
+    static int name##_traverse(PyObject *o, visitproc visit, void *arg) {                                                       \
+        Py_VISIT(YL_ATTRIBUTES(o, name##_offset));                                                                              \
+        return name##_bare_traverse(o, visit, arg);                                                                             \
+    }                                                                                                                           \
+    static int name##_clear(PyObject *o) {                                                                                      \
+        Py_CLEAR(YL_ATTRIBUTES(o, name##_offset));                                                                              \
+        return name##_bare_clear(o);                                                                                            \
+    }                                                                                                                           \
+    static void name##_dealloc(PyObject *o) {                                                                                   \
+        if (YL_ATTRIBUTES(o, name##_offset) != NULL) {                                                                          \
+            PyObject_GC_UnTrack(o);                                                                                             \
+            Py_CLEAR(YL_ATTRIBUTES(o, name##_offset));                                                                          \
+        }                                                                                                                       \
+        name##_bare_dealloc(o);                                                                                                 \
+    }                                                                                                                           \
+    static int name##_set_up(PyTypeObject *type, Py_ssize_t offset) {                                                           \
+        PyObject *descriptor = PyDescr_NewGetSet(type, yl_getset);                                                              \
+        int failed = descriptor == NULL || PyDict_SetItemString(type->tp_dict, "__dict__", descriptor) < 0;                     \
+        Py_XDECREF(descriptor);                                                                                                 \
+        if (failed) return -1;                                                                                                  \
+        name##_offset = type->tp_dictoffset = offset;                                                                           \
+        name##_bare_traverse = type->tp_traverse;                                                                               \
+        name##_bare_clear = type->tp_clear;                                                                                     \
+        name##_bare_dealloc = type->tp_dealloc;                                                                                 \
+        type->tp_traverse = name##_traverse;                                                                                    \
+        type->tp_clear = name##_clear;                                                                                          \
+        type->tp_dealloc = name##_dealloc;                                                                                      \
+        PyType_Modified(type);                                                                                                  \
+        return 0;                                                                                                               \
+    }
+    YL_ATTRIBUTED(yl_attributed)
+    YL_ATTRIBUTED(yl_promise)
+    """
+    int yl_attributed_set_up(PyTypeObject *kind, Py_ssize_t offset) except -1
+    int yl_promise_set_up(PyTypeObject *kind, Py_ssize_t offset) except -1
+
+
+cdef int _give_attributes() except -1:
+    cdef Attributed attributed = Attributed.__new__(Attributed)
+    cdef Promise promise = Promise.__new__(Promise)
+    cdef Py_ssize_t offset = <char *>&attributed._attributes - <char *><void *>attributed
+    yl_attributed_set_up(<PyTypeObject *>Attributed, offset)
+    offset = <char *>&promise._attributes - <char *><void *>promise
+    yl_promise_set_up(<PyTypeObject *>Promise, offset)
+    return 0
+
+
+_give_attributes()
 
 
 cdef inline object _outcome(PyObject *value, PyObject *error):
@@ -375,6 +451,10 @@ cpdef int check_signals() except -1:
 
 cpdef bint is_callable(object obj):
     return PyCallable_Check(obj)
+
+
+cpdef bint has_own(object obj, str name) except -1:
+    return yl_has_own(<PyObject *>obj, <PyObject *>name)
 
 
 cpdef bint sole_owner(object obj):
@@ -590,7 +670,7 @@ cdef class Steps:
 
 
 cdef PyObject *_steps_iternext(PyObject *self) noexcept:
-    cdef PyObject *got = yl_advance(self)
+    cdef PyObject *got = _raw_advance(self)
     cdef PyObject *stop
     if got == NULL:
         return NULL
@@ -601,20 +681,12 @@ cdef PyObject *_steps_iternext(PyObject *self) noexcept:
     return got
 
 
-cdef PyObject *yl_advance(PyObject *self) noexcept:
-    """advance() by the C convention: a new reference, or NULL with the exception left set."""
-    try:
-        got = (<Steps>self).advance()
-    except BaseException as exc:
-        kind = type(exc)
-        PyErr_SetObject(<PyObject *>kind, <PyObject *>exc)
-        return NULL
-    Py_INCREF(got)
-    return <PyObject *>got
+cdef object _advance(Steps self):
+    return self.advance()
 
 
-cdef extern from *:
-    void PyErr_SetObject(PyObject *typ, PyObject *value)
+# The same by its C convention, which Cython keeps to itself: a new reference, or NULL with the exception left set.
+cdef rawfunc _raw_advance = <rawfunc><void *>_advance
 
 (<PyTypeObject *>Steps).tp_iternext = _steps_iternext
 

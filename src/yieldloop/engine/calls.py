@@ -14,7 +14,7 @@ import inspect
 import warnings
 from typing import Any
 
-from yieldloop.engine._leaf import Steps, _as_exception, skip_globals
+from yieldloop.engine._leaf import Outcome, Steps, _as_exception, iter_send, iter_throw, skip_globals
 from yieldloop.engine.coroutines import IS_COROUTINE
 
 skip_globals(globals())
@@ -81,6 +81,57 @@ class Call(Steps):
         if self.is_new():
             self.close()
             _warn_unused(self)
+
+
+class Shortcut(Call):
+    """A call that is most often over in its first step; else a coroutine does it."""
+
+    __slots__ = (
+        "_begun",
+        "_coro",  # that coroutine, once this is no plain case
+    )
+
+    def _drive(self, error: Any) -> Any:
+        """A step of the coroutine."""
+        got = iter_send(self._coro, None) if error is None else iter_throw(self._coro, error)
+        if type(got) is Outcome:
+            self._end()
+            if got.error is not None:
+                try:
+                    raise got.error
+                finally:
+                    del error, got  # as in `throw`
+        return got
+
+    def _end(self) -> None:
+        self._coro: Any = None
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
+        """Raise in the call, as a generator's ``throw``. Nothing was taken."""
+        error = _as_exception(typ, val, tb)
+        try:
+            if self._coro is not None:
+                got = self._drive(error)
+                if type(got) is Outcome:
+                    raise StopIteration(got.value)
+                return got
+            self.close()
+            raise error
+        finally:
+            del typ, val, tb, error  # as in `iter_throw`: a traceback holds our frame
+
+    def close(self) -> None:
+        """End without a result."""
+        self._begun = True
+        if self._coro is not None:
+            self._coro.close()
+        self._end()
+
+    def is_new(self) -> bool:
+        return not self._begun
+
+    def waits_for(self) -> Any:
+        return self._coro
 
 
 def _warn_unused(call: Any) -> None:

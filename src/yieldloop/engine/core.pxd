@@ -2,7 +2,7 @@ from yieldloop.engine._contexts cimport Contexts
 from yieldloop.engine cimport _inline, _record
 from yieldloop.engine._heap cimport TimerHeap
 from yieldloop.engine._inline cimport PyObject
-from yieldloop.engine._leaf cimport Entry
+from yieldloop.engine._leaf cimport Attributed, Entry
 from yieldloop.engine._marks cimport ticks_to_ns
 from yieldloop.engine._record cimport Recorder
 from yieldloop.engine._ring cimport ReadyQueue
@@ -11,7 +11,7 @@ from yieldloop.engine.polling cimport Poller
 cdef long long LONG_HELD
 
 
-cdef class Core:
+cdef class Core(Attributed):
     cdef readonly ReadyQueue _ready
     cdef readonly TimerHeap _heap
     cdef public Poller _poller

@@ -12,6 +12,7 @@ from typing import Any
 from yieldloop.engine import _inline, _record
 from yieldloop.engine._contexts import Contexts
 from yieldloop.engine._heap import TimerHeap
+from yieldloop.engine._leaf import Attributed
 from yieldloop.engine._marks import ticks_to_ns
 from yieldloop.engine._record import Recorder
 from yieldloop.engine._ring import ReadyQueue
@@ -25,8 +26,8 @@ LONG_TICKS = 1_000_000  # 64 iterations that take less (a ms at most, whatever t
 EVENTS_OF_TWO = frozenset({"task_parked", "task_woken", "fd_ready"})
 
 
-class Core:
-    """The state of one loop."""
+class Core(Attributed):
+    """The state of one loop. All of it is in fields: what programs set is all that is in its dictionary, if it has one."""
 
     __slots__ = (
         "__weakref__",

@@ -9,8 +9,6 @@ from yieldloop.engine.handles cimport Handle
 cdef class Waiter(Promise):
     cdef readonly Core _core
 
-    cdef object woken_by(self, Future future)
-
 
 cdef class Future(Waiter):
     cdef public object _loop
@@ -20,14 +18,14 @@ cdef class Future(Waiter):
     cdef public object _cancelled_exc
     cdef public object _source_traceback
     cdef public object _awaited
-    cdef dict __dict__
     cdef object __weakref__
 
     cdef int _blank(self) except -1
     cdef int _open(self, object loop) except -1
+    cdef bint renew(self) except -1
     @cython.locals(first=Entry)
     cdef object _settle(self, str state)
-    @cython.locals(core=Core, handle=Handle, waiter=Waiter)
+    @cython.locals(core=Core, handle=Handle)
     cdef object _tell(self, Entry entry)
     @cython.locals(handle=Handle)
     cdef Handle _make_handle(self, object fn, object context)
@@ -43,4 +41,6 @@ cpdef bint isfuture(object obj)
 @cython.locals(ours=Future)
 cpdef object settle(object future)
 @cython.locals(ours=Future)
-cpdef object check(object future)
+cpdef bint succeeded(object future) except -1
+@cython.locals(ours=Future)
+cpdef object block(object future)

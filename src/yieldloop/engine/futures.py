@@ -45,10 +45,6 @@ class Waiter(Promise):
         "_core",  # the loop's state if the loop is ours, else None
     )
 
-    def woken_by(self, future: Any) -> None:
-        """*future*, which this one waits for, is done."""
-        raise NotImplementedError("a waiter says what a wake-up does")
-
     def as_callback(self) -> Any:
         """The waiter in the standard library's form: what would be the done-callback, and its context."""
         raise NotImplementedError("a waiter says what stands in a list of callbacks for it")
@@ -65,7 +61,6 @@ class Future(Waiter):
     """
 
     __slots__ = (
-        "__dict__",
         "__weakref__",
         "_awaited",  # futures and tasks that wait for this one through gather, wait, …: a set, or None
         "_cancel_message",
@@ -107,6 +102,16 @@ class Future(Waiter):
         self._loop = loop
         if self._core._debug if self._core is not None else bool(loop.get_debug()):
             self._source_traceback = program_stack()
+
+    def renew(self) -> bool:
+        """Be pending again, for the only one who has it. False, and nothing else, if more is known of it than that it is done."""
+        if self._state is not FINISHED or self._exception is not None or self._source_traceback is not None or self._core._debug:
+            return False
+        self._state = PENDING
+        self._result = None
+        self._asyncio_future_blocking = False
+        self._awaited = None
+        return True
 
     # --- identity ------------------------------------------------------------------------------------------------------
 
@@ -264,9 +269,11 @@ class Future(Waiter):
                 self._tell(entry)
 
     def _tell(self, entry: Any) -> None:
-        core = self._core
-        if type(entry) is Handle:
+        if type(entry) is not Handle:
+            entry.woken_by(self)
+        else:
             handle = entry
+            core = self._core
             if core is None:
                 self._loop.call_soon(handle._callback, self, context=handle.get_context())
                 return
@@ -274,9 +281,6 @@ class Future(Waiter):
                 self._loop._check_closed()
             handle._args = (self,)
             core._ready.push(handle)
-        else:
-            waiter = entry
-            waiter.woken_by(self)
 
     # --- waiting -------------------------------------------------------------------------------------------------------
 
@@ -392,13 +396,21 @@ def settle(future: Any) -> None:
         future.set_result(None)
 
 
-def check(future: Any) -> None:
-    """``future.result()``, for what it raises; as `settle`."""
+def succeeded(future: Any) -> bool:
+    """True if *future* is done and has a result; as `settle`."""
     if type(future) is Future:
         ours = future
-        if ours._state is FINISHED and ours._exception is None:
-            return
-    future.result()
+        return ours._state is FINISHED and ours._exception is None
+    return bool(future.done() and not future.cancelled() and future.exception() is None)
+
+
+def block(future: Any) -> None:
+    """*future* is about to be yielded to a task, by an await: what its ``__await__`` would say; as `settle`."""
+    if type(future) is Future:
+        ours = future
+        ours._asyncio_future_blocking = True
+    else:
+        future._asyncio_future_blocking = True
 
 
 def loop_of(future: Any) -> _AbstractEventLoop:

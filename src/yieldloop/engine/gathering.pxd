@@ -30,7 +30,8 @@ cdef class _GatheringFuture(Future):
     @cython.locals(future=Future)
     cpdef object follow(self, object children)
     cpdef object awaiting(self)
-    cdef object woken_by(self, Future future)
+    @cython.locals(child=Future)
+    cdef object woken_by(self, object future)
     cpdef object child_done(self, object child)
     cdef int _fail(self, object exc) except -1
     cdef int _complete(self) except -1
@@ -46,12 +47,12 @@ cdef class Crew(Waiter):
     cdef public bint _entered
     cdef public bint _exiting
     cdef public bint _aborting
-    cdef dict __dict__
     cdef object __weakref__
 
     @cython.locals(core=LoopCore)
     cpdef object _enroll(self, object coro)
     @cython.locals(future=Future)
     cpdef object _join(self, object task)
-    cdef object woken_by(self, Future future)
+    @cython.locals(member=Future)
+    cdef object woken_by(self, object future)
     cpdef object awaiting(self)

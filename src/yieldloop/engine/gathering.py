@@ -109,7 +109,8 @@ class _GatheringFuture(Future):
         return self._awaiting_task
 
     def woken_by(self, future: Any) -> None:
-        if self._left > 1 and future._state is FINISHED and future._exception is None:
+        child = future
+        if self._left > 1 and child._state is FINISHED and child._exception is None:
             self._left -= 1
         else:
             push_call(self._core, self.child_done, future)
@@ -194,7 +195,6 @@ class Crew(Waiter):
     """
 
     __slots__ = (
-        "__dict__",
         "__weakref__",
         "_aborting",  # everything in the group is to end
         "_entered",
@@ -255,8 +255,9 @@ class Crew(Waiter):
             task.add_done_callback(self._on_task_done)  # type: ignore[attr-defined]  # the subclass has it
 
     def woken_by(self, future: Any) -> None:
-        if len(self._tasks) > 1 and (future._exception is None or future._state is CANCELLED):
-            self._tasks.discard(future)
+        member = future
+        if len(self._tasks) > 1 and (member._exception is None or member._state is CANCELLED):
+            self._tasks.discard(member)
         else:
             push_call(self._core, self._on_task_done, future)  # type: ignore[attr-defined]  # the subclass has it
 

@@ -2,7 +2,7 @@ cimport cython
 
 from yieldloop.engine._heap cimport DueTimer, TimerHeap
 from yieldloop.engine cimport _inline
-from yieldloop.engine._leaf cimport Entry, current_on, leave_current, program_stack
+from yieldloop.engine._leaf cimport Entry, current_on, has_own, leave_current, program_stack
 from yieldloop.engine cimport _record
 from yieldloop.engine._record cimport Recorder
 from yieldloop.engine._ring cimport ReadyQueue
@@ -24,7 +24,6 @@ cdef class LoopCore(Core):
     cdef ReadyQueue _spare_threadsafe
     cdef object _time
     cdef bint _own_clock
-    cdef dict _own
     cdef unsigned long _plain_version
     cdef public double slow_callback_duration
     cdef public object _task_factory
@@ -56,6 +55,7 @@ cdef class LoopCore(Core):
     cdef int _run_watched(self, Entry entry) except -1
     @cython.locals(recorder=Recorder, task=Task, handle=Handle)
     cdef int _note_end(self, Entry entry) except -1
+    @cython.locals(after=ReadyQueue, entry=Entry)
     cdef int _run_after(self) except -1
     cdef int _leave(self) except -1
     @cython.locals(store=ReadyQueue)

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from yieldloop.engine import _inline, _record
-from yieldloop.engine._leaf import current_on, leave_current, program_stack, skip_globals
+from yieldloop.engine._leaf import current_on, has_own, leave_current, program_stack, skip_globals
 from yieldloop.engine._ring import ReadyQueue
 from yieldloop.engine.core import Core, logger
 from yieldloop.engine.coroutines import iscoroutine, iscoroutinefunction
@@ -44,7 +44,6 @@ class LoopCore(Core):
         "_clock",  # a Clock port, or None for the machine's monotonic clock
         "_spare",  # handles that have run and that nobody keeps, to be used again
         "_spare_threadsafe",  # the same of call_soon_threadsafe
-        "_own",  # the loop's own attributes, where a program may have put its create_task
         "_own_clock",  # False if `time()` is not ours: deadlines then follow it, whatever it says
         "_plain_version",  # of the loop's type when its create_task was found to be ours
         "_task_factory",
@@ -61,7 +60,6 @@ class LoopCore(Core):
         self._own_clock = clock is None and not _overrides_time(type(self))
         self._task_factory: Any = None
         self._plain_version = 0
-        self._own: dict[str, Any] = getattr(self, "__dict__", {})
         self.slow_callback_duration = 0.1
 
     # --- the clock -----------------------------------------------------------------------------------------------------
@@ -284,7 +282,7 @@ class LoopCore(Core):
             if type(self).create_task is not LoopCore.create_task:
                 return False
             self._plain_version = _inline.type_version(self)  # that look has given it one
-        return "create_task" not in self._own
+        return not has_own(self, "create_task")
 
     def create_task(self, coro: Any, *, name: Any = None, context: Any = None, eager_start: Any = None) -> Any:
         """Run *coro* as a task: by the task factory if one is set, else as a `Task`.
@@ -529,10 +527,13 @@ class LoopCore(Core):
     def _run_after(self) -> None:
         """What was put off to the end of the iteration (`Core._call_after`)."""
         self._after_due = False  # first: what is asked for meanwhile, by whomever, is seen here or raises it again
-        while self._after.size():
-            entry = self._after.pop()
+        after = self._after
+        entry = None
+        while after.size():
             try:
-                entry.after()
+                while after.size():
+                    entry = after.pop()
+                    entry.after()
             except (SystemExit, KeyboardInterrupt):
                 self._after_due = True  # for the rest
                 raise

@@ -60,7 +60,7 @@ cdef class Task(Future):
     @cython.locals(future=Future)
     cdef int step(self) except -1
     @cython.locals(core=Core)
-    cdef object woken_by(self, Future future)
+    cdef object woken_by(self, object future)
     cdef object _error_of(self, object waited)
     @cython.locals(core=Core)
     cdef int _park(self, object yielded) except -1

@@ -441,6 +441,7 @@ class Task(Future):
             if not isinstance(error, CancelledError):
                 error = self._make_cancelled_error()
             self._must_cancel = False
+        waited = future = None  # type: ignore[assignment]  # whoever made it may have it for himself again
         if error is None:
             got = iter_send(self._coro, None)
         else:
@@ -449,7 +450,6 @@ class Task(Future):
             self._finish(got)
         else:
             self._park(got)
-        waited = future = None  # type: ignore[assignment]
         del self, error, got  # as in run()
 
     def _error_of(self, waited: Any) -> Any:

@@ -36,7 +36,7 @@ class EventLoop(ChildrenMixin, SendfileMixin, UnixMixin, DatagramMixin, FdMixin,
         elif poller is None or isinstance(poller, str):
             poller = new_poller(poller)
         self._transports = TransportTable()
-        self._accept_pauses: dict[Any, Any] = {}  # by listening socket: the timer after which accepting goes on
+        self._accept_pauses: dict[Any, Any] = {}
         super().__init__(poller, clock)
         self.set_dead_loop_check(can_be_dead)
 

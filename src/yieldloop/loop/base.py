@@ -20,7 +20,7 @@ from asyncio.base_events import _run_until_complete_cb  # type: ignore[attr-defi
 from typing import Any
 
 from yieldloop.engine import recording
-from yieldloop.engine._leaf import skip_globals
+from yieldloop.engine._leaf import has_own, skip_globals
 from yieldloop.engine.core import logger
 from yieldloop.engine.coroutines import iscoroutine, iscoroutinefunction
 from yieldloop.engine.futures import Future, isfuture, loop_of
@@ -48,23 +48,52 @@ def _debug_by_default() -> bool:
 class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
     """Life, errors and threads of a loop. ``loop.EventLoop`` is the whole."""
 
+    __slots__ = (  # of all the parts: only one of several bases can have fields
+        "_accept_pauses",  # by listening socket: the timer after which accepting goes on
+        "_asyncgens",
+        "_asyncgens_shutdown_called",
+        "_can_be_dead",
+        "_children",  # transports whose process runs: nothing that is watched is collected
+        "_clock_resolution",  # s; tools read it
+        "_coroutine_origin_tracking_enabled",
+        "_coroutine_origin_tracking_saved_depth",
+        "_current_handle",  # the standard library's default handler reads it
+        "_default_executor",
+        "_exception_handler",
+        "_executor_shutdown_called",
+        "_files",  # by armed descriptor: the object that the program calls it by, if that is no number
+        "_lookup_pool",  # the threads that look names up, once there are any
+        "_lost",  # for those who ask (``watch``)
+        "_own_pool",  # the class of the executor that the loop makes itself, once there is one
+        "_pid",
+        "_ran_in",  # the name of the thread that ran it last
+        "_selector",  # the poller, under the name by which tools look for it
+        "_signal_handlers",
+        "_signals_told",  # those whose handler was called by Python, and whose number may be in the pipe still
+        "_socks",
+        "_transports",
+        "_unix_server_sockets",  # listening sockets whose files we remove, and the files' inodes
+        "_wakeup_fd_before",  # what set_wakeup_fd had while we run; None: we did not set it
+    )
+
     def __init__(self, poller: Any, clock: Any = None) -> None:
         LoopCore.__init__(self, poller, clock)
         self._exception_handler: Any = None
-        self._current_handle: Any = None  # the standard library's default handler reads it
+        self._current_handle: Any = None
         self._default_executor: Any = None
-        self._own_pool: Any = None  # the class of the executor that the loop makes itself, once there is one
+        self._lookup_pool: Any = None
+        self._own_pool: Any = None
         self._executor_shutdown_called = False
         self._asyncgens: weakref.WeakSet[Any] = weakref.WeakSet()
         self._asyncgens_shutdown_called = False
         self._coroutine_origin_tracking_enabled = False
         self._coroutine_origin_tracking_saved_depth: int | None = None
-        self._selector = poller  # the name under which tools look for it
-        self._clock_resolution = time.get_clock_info("monotonic").resolution  # s; tools read it
+        self._selector = poller
+        self._clock_resolution = time.get_clock_info("monotonic").resolution
         self._pid = os.getpid()
         self._can_be_dead = False
-        self._lost = lost.Counts()  # for those who ask (``watch``)
-        self._ran_in: str | None = None  # the name of the thread that ran it last
+        self._lost = lost.Counts()
+        self._ran_in: str | None = None
         register_loop(self)
         self.set_debug(_debug_by_default())
 
@@ -86,7 +115,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
         """
         heap: Any = self._heap
         poller: dict[str, int] = self._poller.statistics() if hasattr(self._poller, "statistics") else {}
-        pools = (self._default_executor, getattr(self, "_lookup_pool", None))
+        pools = (self._default_executor, self._lookup_pool)
         return {
             "ready": len(self._ready),
             "timers": len(heap) - getattr(heap, "_dead", 0),  # interpreted, cancelled ones are held until they are swept
@@ -134,7 +163,7 @@ class BaseLoop(LoopCore, asyncio.AbstractEventLoop):  # type: ignore[misc]
             _set_running_loop(self)
             self._begin_run()
             self._look_at_clock()  # now: what it took to begin is no part of the first step
-            own = type(self)._run_once is BaseLoop._run_once and "_run_once" not in vars(self)
+            own = type(self)._run_once is BaseLoop._run_once and not has_own(self, "_run_once")
             if own:
                 self._iterate_until_stopped()
             while not own:

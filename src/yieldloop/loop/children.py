@@ -25,7 +25,7 @@ class ChildrenMixin(PipeMixin, SignalMixin):  # type: ignore[misc]
     """The loop's child processes."""
 
     def __init__(self, poller: Any, clock: Any = None) -> None:
-        self._children: set[Any] = set()  # transports whose process runs: nothing that is watched is collected
+        self._children: set[Any] = set()
         super().__init__(poller, clock)
 
     async def subprocess_exec(

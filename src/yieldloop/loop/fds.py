@@ -39,7 +39,7 @@ class FdMixin(BaseLoop):
 
     def __init__(self, poller: Any, clock: Any = None) -> None:
         super().__init__(poller, clock)
-        self._files: dict[int, Any] = {}  # by armed descriptor: the object that the program calls it by, if that is no number
+        self._files: dict[int, Any] = {}
 
     def _foreign_fd(self, file: Any) -> int:
         fd = fileno_of(file)

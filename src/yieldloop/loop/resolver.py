@@ -76,8 +76,6 @@ def _kind(number: int) -> Any:
 class ResolverMixin(FdMixin):
     """Names and addresses."""
 
-    _lookup_pool: Any = None  # made when first needed
-
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> Any:

@@ -32,8 +32,8 @@ class SignalMixin(BaseLoop):
 
     def __init__(self, poller: Any, clock: Any = None) -> None:
         self._signal_handlers: dict[int, Any] = {}
-        self._signals_told: set[int] = set()  # those whose handler was called by Python, and whose number may be in the pipe still
-        self._wakeup_fd_before: int | None = None  # what set_wakeup_fd had while we run; None: we did not set it
+        self._signals_told: set[int] = set()
+        self._wakeup_fd_before: int | None = None
         super().__init__(poller, clock)
 
     def _begin_run(self) -> None:

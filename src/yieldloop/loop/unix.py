@@ -25,7 +25,7 @@ class UnixMixin(NetMixin):
     """Stream connections over Unix sockets."""
 
     def __init__(self, *args: Any) -> None:
-        self._unix_server_sockets: dict[Any, int] = {}  # listening sockets whose files we remove, and the files' inodes
+        self._unix_server_sockets: dict[Any, int] = {}
         super().__init__(*args)
 
     async def create_unix_connection(

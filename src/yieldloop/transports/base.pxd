@@ -88,6 +88,7 @@ cdef class FdWriter(FdTransport):
 cdef class StreamWriting(FdWriter):
     cdef WriteQueue _queue
 
+    cpdef object write(self, object data)
     cdef object _set_up(self, object loop, object file, object protocol, object context, object extra)
     cdef object _room(self)
     @cython.locals(sent=Py_ssize_t, queue=WriteQueue)

@@ -34,7 +34,7 @@ from typing import Any
 from yieldloop.engine._leaf import Entry, copy_context
 from yieldloop.engine.core import logger
 from yieldloop.transports._sockio import tell, tell_of
-from yieldloop.wire.flow import PAUSE, PAUSED, Flow
+from yieldloop.wire.flow import PAUSE, Flow
 from yieldloop.wire.writequeue import WriteQueue
 
 LOST_WRITES = 5  # writes after the end that pass in silence, as in the standard library
@@ -426,7 +426,7 @@ class FdWriter(FdTransport):
 
     @property
     def _protocol_paused(self) -> bool:
-        return self._flow.state is PAUSED
+        return bool(self._flow.paused)
 
     def _sides(self) -> str:
         write = "polling" if self._writing else self._unarmed()
@@ -445,6 +445,10 @@ class StreamWriting(FdWriter):
     def _set_up(self, loop: Any, file: Any, protocol: Any, context: Any, extra: Any) -> None:
         FdWriter._set_up(self, loop, file, protocol, context, extra)
         self._queue = WriteQueue()
+
+    def write(self, data: Any) -> None:
+        """Send *data* (bytes-like) when the kernel takes it."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it writes")
 
     def _room(self) -> None:
         self._flush()

@@ -1,9 +1,9 @@
 cimport cython
 
 from yieldloop.engine cimport _inline
-from yieldloop.engine._leaf cimport Outcome, iter_send, iter_throw, returned
-from yieldloop.engine.calls cimport Call
-from yieldloop.engine.futures cimport check, settle
+from yieldloop.engine._leaf cimport Outcome, returned
+from yieldloop.engine.calls cimport Shortcut
+from yieldloop.engine.futures cimport Future, block, settle, succeeded
 from yieldloop.engine.loop cimport LoopCore
 from yieldloop.wire.buffer cimport StreamBuffer
 
@@ -15,11 +15,11 @@ cdef int NEXT
 cdef int UNTIL
 cdef Py_ssize_t ANY
 cdef Py_ssize_t LARGE
-cdef Outcome NOTHING
 
 
 cdef class Intake:
     cdef LoopCore _core
+    cdef Future _last
     cdef public StreamBuffer buffer
     cdef public bint eof
     cdef public object error
@@ -38,6 +38,8 @@ cdef class Intake:
     cdef _pause(self)
     cpdef resume(self)
     cpdef park(self, Py_ssize_t needed)
+    @cython.locals(future=Future)
+    cdef Future _a_future(self)
     cdef Py_ssize_t wanted(self) except? -1
     cpdef unpark(self, object future)
 
@@ -47,17 +49,8 @@ cdef class Readable:
     cdef public object _loop
 
 
-cdef class Shortcut(Call):
-    cdef bint _begun
-    cdef object _coro
-
-    cdef object _drive(self, object error)
-    cdef int _end(self) except -1
-    cdef bint is_new(self) except -1
-    cdef object waits_for(self)
-
-
 cdef class Reading(Shortcut):
+    cdef Py_ssize_t _count
     cdef object _future
     cdef int _how
     cdef Intake _intake
@@ -77,23 +70,8 @@ cdef class Reading(Shortcut):
     cdef object waits_for(self)
 
 
-cdef class Draining(Shortcut):
-    cdef Intake _intake
-    cdef object _protocol
-    cdef object _transport
-    cdef object _writer
-
-    cdef int _open(self, object writer, object protocol, Intake intake, object transport) except -1
-    cdef object advance(self)
-    cdef int _end(self) except -1
-    cdef str named(self)
-
-
 cdef Reading _spare
-cdef Draining _spare_draining
 
 
 @cython.locals(made=Reading, readable=Readable)
 cdef Reading _new_reading(object reader, int how, object what)
-@cython.locals(made=Draining)
-cpdef Draining draining(object writer, object protocol, Intake intake, object transport)

@@ -1,16 +1,15 @@
 """The way of received bytes from a transport to the one task that waits for them, without a frame.
 
-What lives here: `Intake`, what a stream has received and who waits for it, `Reading`, the awaitable of one read, and `Draining`,
-that of one ``drain()``. What may not: what a reader says to its users (errors and their words, the end of a stream, limits:
-``aio/_reader.py``), system calls.
+What lives here: `Intake`, what a stream has received and who waits for it, and `Reading`, the awaitable of one read. What may not:
+what a reader says to its users (errors and their words, the end of a stream, limits: ``aio/_reader.py``), system calls, and the
+other direction (``outlet.py``).
 
 A transport that knows an intake feeds it directly: between the kernel and the waiting task no protocol method is called. Every
 other way in (a BufferedProtocol, TLS, a test) calls the same `feed`.
 
 Rules for the editor:
 1. A read that finds its bytes does not suspend, and makes nothing but the bytes.
-2. A call does nothing before it is awaited: a task that is cancelled before its first step has taken nothing, and a drain that
-   was asked for before the write waits for it.
+2. A read does nothing before it is awaited: a task that is cancelled before its first step has taken nothing.
 3. Whatever is not plain (an error, the end, a limit that is reached, a second reader) is left to the reader's own coroutine,
    which `Reading` then drives: it looks again and finds the words.
 """
@@ -20,9 +19,9 @@ from __future__ import annotations
 from typing import Any
 
 from yieldloop.engine import _inline
-from yieldloop.engine._leaf import Outcome, _as_exception, iter_send, iter_throw, returned, skip_globals
-from yieldloop.engine.calls import Call, as_coroutine_function
-from yieldloop.engine.futures import check, settle
+from yieldloop.engine._leaf import Outcome, returned, skip_globals
+from yieldloop.engine.calls import Shortcut, as_coroutine_function
+from yieldloop.engine.futures import block, settle, succeeded
 from yieldloop.engine.loop import LoopCore
 
 NAMES = ("read", "readexactly", "readline", "__anext__", "readuntil")
@@ -35,8 +34,6 @@ UNTIL = 4
 ANY = 1  # byte: whoever waits for it takes nobody knows how many
 LARGE = 32 * 1024  # bytes: below, what two copies cost is less than a system call for each read
 
-NOTHING = Outcome(None, None)
-
 skip_globals(globals())
 
 
@@ -45,6 +42,7 @@ class Intake:
 
     __slots__ = (
         "_core",  # the loop, if it is ours
+        "_last",  # the future that was waited for last, or None
         "_limit",
         "_most",  # the limit as C likes it
         "buffer",  # a StreamBuffer: the bytes
@@ -60,6 +58,7 @@ class Intake:
 
     def __init__(self, loop: Any, buffer: Any, limit: Any, owner: Any) -> None:
         self.loop = loop
+        self._last: Any = None
         self._core: Any = loop if isinstance(loop, LoopCore) else None
         self.buffer = buffer
         self._limit = limit
@@ -99,7 +98,7 @@ class Intake:
 
     def take_directly(self, data: bytes) -> None:
         """`feed`, by the transport: what comes when the reader is gone or its end was told is dropped, as the protocol would."""
-        if not self.eof and self.owner() is not None:
+        if not self.eof and _inline.is_alive(self.owner):
             self.feed(data)
 
     def _pause(self) -> None:
@@ -123,9 +122,18 @@ class Intake:
             self.transport.resume_reading()
         if self.buffer.size:
             self.buffer.trim()
-        future = self.loop.create_future() if self._core is None else self._core._new_future()
+        future = self.loop.create_future() if self._core is None else self._a_future()
         self.needed = needed
         self.waiter = future
+        return future
+
+    def _a_future(self) -> Any:
+        """A pending one: most often the last one again, which nobody else has any more."""
+        future = self._last
+        self._last = None
+        if future is None or not _inline.sole_owner(future) or not future.renew():
+            future = self._core._new_future()
+        self._last = future
         return future
 
     def wanted(self) -> int:
@@ -143,7 +151,6 @@ class Intake:
 
 
 _spare: Any = None  # a reading that is over, to be used again if nobody else has it
-_spare_draining: Any = None
 
 
 class Readable:
@@ -156,61 +163,11 @@ class Readable:
         self._loop = loop
 
 
-class Shortcut(Call):
-    """A call that is most often over in its first step; else a coroutine does it."""
-
-    __slots__ = (
-        "_begun",
-        "_coro",  # that coroutine, once this is no plain case
-    )
-
-    def _drive(self, error: Any) -> Any:
-        """A step of the coroutine."""
-        got = iter_send(self._coro, None) if error is None else iter_throw(self._coro, error)
-        if type(got) is Outcome:
-            self._end()
-            if got.error is not None:
-                try:
-                    raise got.error
-                finally:
-                    del error, got  # as in `throw`
-        return got
-
-    def _end(self) -> None:
-        self._coro: Any = None
-
-    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
-        """Raise in the call, as a generator's ``throw``. Nothing was taken."""
-        error = _as_exception(typ, val, tb)
-        try:
-            if self._coro is not None:
-                got = self._drive(error)
-                if type(got) is Outcome:
-                    raise StopIteration(got.value)
-                return got
-            self.close()
-            raise error
-        finally:
-            del typ, val, tb, error  # as in `iter_throw`: a traceback holds our frame
-
-    def close(self) -> None:
-        """End without a result."""
-        self._begun = True
-        if self._coro is not None:
-            self._coro.close()
-        self._end()
-
-    def is_new(self) -> bool:
-        return not self._begun
-
-    def waits_for(self) -> Any:
-        return self._coro
-
-
 class Reading(Shortcut):
     """One read of a reader: *how* is the place of its method's name in NAMES, *what* its argument. One use, like a coroutine."""
 
     __slots__ = (
+        "_count",  # *what*, if that is a number of bytes; else -1
         "_future",  # what the caller's task is parked on
         "_how",
         "_intake",
@@ -226,6 +183,7 @@ class Reading(Shortcut):
         self._intake = intake
         self._how = how
         self._what = what
+        self._count = _inline.as_size(what)
         if _inline.born_bare():
             self._future: Any = None
             self._coro: Any = None
@@ -243,11 +201,9 @@ class Reading(Shortcut):
             future = self._future
             self._future = None
             intake.unpark(future)
-            try:
-                check(future)  # raises what broke the connection
-            except BaseException:
+            if not succeeded(future):
                 self._end()
-                raise
+                future.result()  # raises what broke the connection
         if intake.error is None:
             got = self._try()
             if got is not None:
@@ -259,9 +215,9 @@ class Reading(Shortcut):
                 _spare = self
                 return returned(got)
             if not intake.eof and intake.waiter is None and self._is_plain():
-                self._future = intake.park(self._what if self._how == EXACTLY else ANY)
-                self._future._asyncio_future_blocking = True
-                return self._future
+                future = self._future = intake.park(self._count if self._how == EXACTLY else ANY)
+                block(future)
+                return future
         self._coro = self._reader._slowly(NAMES[self._how], self._what)
         return self._drive(None)
 
@@ -271,17 +227,17 @@ class Reading(Shortcut):
         if self._how == LINE or self._how == NEXT:
             return buffer._line(self._intake._most)
         if self._how == EXACTLY:
-            return buffer._take(self._what) if 0 <= self._what <= buffer.size else None
+            return buffer._take(self._count) if 0 <= self._count <= buffer.size else None
         if self._how == SOME:
-            if buffer.size == 0 or self._what <= 0:
+            if buffer.size == 0 or self._count <= 0:
                 return None
-            return buffer._take(self._what if self._what < buffer.size else buffer.size)
+            return buffer._take(self._count if self._count < buffer.size else buffer.size)
         return buffer._until(self._what, self._intake._most)
 
     def _is_plain(self) -> bool:
         """True if the bytes that were asked for are not here only because they have not come yet."""
         if self._how == EXACTLY or self._how == SOME:
-            return bool(self._what > 0)
+            return self._count > 0
         return bool(self._intake.buffer.size <= self._intake._most)
 
     def _drive(self, error: Any) -> Any:
@@ -316,55 +272,6 @@ class Reading(Shortcut):
         return f"<{NAMES[self._how]}() of {self._reader!r}>"
 
 
-class Draining(Shortcut):
-    """One ``drain()`` of *writer*, which looks when it is awaited whether there is anything to wait for. One use."""
-
-    __slots__ = ("_intake", "_protocol", "_transport", "_writer")
-
-    def __init__(self, writer: Any, protocol: Any, intake: Any, transport: Any) -> None:
-        self._open(writer, protocol, intake, transport)
-
-    def _open(self, writer: Any, protocol: Any, intake: Any, transport: Any) -> None:
-        self._writer = writer
-        self._protocol = protocol
-        self._intake = intake
-        self._transport = transport
-        self._begun = False
-        if _inline.born_bare():
-            self._coro: Any = None
-
-    def advance(self) -> Any:
-        global _spare_draining
-        if self._coro is not None:
-            return self._drive(None)
-        writer = self._writer
-        if writer is None:
-            raise RuntimeError("cannot reuse already awaited coroutine")
-        self._begun = True
-        protocol = self._protocol
-        if (
-            not protocol._paused
-            and not protocol._connection_lost
-            and self._intake.error is None
-            and not self._transport.is_closing()
-        ):
-            self._end()
-            _spare_draining = self
-            return NOTHING
-        self._coro = writer._drain()
-        return self._drive(None)
-
-    def _end(self) -> None:
-        self._writer = None
-        self._protocol = None
-        self._intake = None
-        self._transport = None
-        self._coro = None
-
-    def named(self) -> str:
-        return "drain"
-
-
 # --- a reader's methods ------------------------------------------------------------------------------------------------
 
 
@@ -378,17 +285,6 @@ def _new_reading(reader: Any, how: int, what: Any) -> Any:
         made = Reading.__new__(Reading)
     made._begun = False
     made._open(reader, readable._in, how, what)
-    return made
-
-
-def draining(writer: Any, protocol: Any, intake: Any, transport: Any) -> Any:
-    """`Draining`, most often without a new object. *protocol* has the flags of a `FlowControlMixin`."""
-    global _spare_draining
-    made = _spare_draining
-    _spare_draining = None
-    if made is None or not _inline.sole_owner(made):
-        made = Draining.__new__(Draining)
-    made._open(writer, protocol, intake, transport)
     return made
 
 

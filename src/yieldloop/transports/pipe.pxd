@@ -32,6 +32,7 @@ cdef class WritePipeTransport(StreamWriting):
     cdef int run(self) except -1
     cdef object _begin(self)
     cdef object _look_at_end(self)
+    cpdef object write(self, object data)
     cdef Py_ssize_t _write_queued(self) except -2
 
 

@@ -2,7 +2,7 @@ cimport cython
 
 from yieldloop.engine._leaf cimport Entry, returned
 from yieldloop.engine.calls cimport Call
-from yieldloop.engine.futures cimport Future, check, settle
+from yieldloop.engine.futures cimport Future, settle, succeeded
 from yieldloop.engine.loop cimport LoopCore
 from yieldloop.pollers.base cimport FdPoller
 from yieldloop.transports._trysock cimport fd_of, try_recv, try_recv_into, try_send

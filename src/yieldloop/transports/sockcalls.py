@@ -26,7 +26,7 @@ from typing import Any
 
 from yieldloop.engine._leaf import Entry, returned, skip_globals
 from yieldloop.engine.calls import Call, as_coroutine_function
-from yieldloop.engine.futures import check, settle
+from yieldloop.engine.futures import settle, succeeded
 from yieldloop.pollers.sides import READ, WRITE
 from yieldloop.transports._trysock import AGAIN, NOT_NOW, fd_of, try_recv, try_recv_into, try_send
 
@@ -261,7 +261,8 @@ class SockCall(Call):
     def _resume(self) -> None:
         if not self._future.done():
             raise RuntimeError(f"{self!r} was resumed before its time: only the loop's task may drive it")
-        check(self._future)  # raises if somebody cancelled it
+        if not succeeded(self._future):
+            self._future.result()  # raises: somebody cancelled it
         self._future = None
         self._parked_on.tried()
         if fd_of(self._sock) != self._fd:

@@ -36,7 +36,7 @@ from yieldloop.engine.core import logger
 from yieldloop.transports._sockio import tell, tell_of
 from yieldloop.transports.base import Above
 from yieldloop.transports.tcp import TcpTransport
-from yieldloop.wire.flow import PAUSED, Flow
+from yieldloop.wire.flow import Flow
 from yieldloop.wire.tls import TlsMachine
 from yieldloop.wire.writequeue import WriteQueue
 
@@ -408,7 +408,7 @@ class TlsLayer(Above):
 
     def protocol_paused(self) -> bool:
         """True if the protocol was told to pause writing."""
-        return self._flow.state is PAUSED
+        return bool(self._flow.paused)
 
     def _look_at_flow(self) -> None:
         """The queue has grown or shrunk: tell the protocol if that calls for it."""

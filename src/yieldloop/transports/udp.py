@@ -27,7 +27,6 @@ from yieldloop.transports._sockio import tell_of
 from yieldloop.transports._udpio import Datagrams, tell_two
 from yieldloop.transports.base import FdTransport, FdWriter
 from yieldloop.transports.options import answer, name_of, names, receive_drops
-from yieldloop.wire.flow import PAUSED
 
 HEADER = 8  # bytes that a queued datagram counts beside its data, as in asyncio: empty ones fill a queue as well
 HOLD = 64 * 1024  # bytes: more are not held back during a batch but sent at once
@@ -324,7 +323,7 @@ class UdpTransport(FdWriter):
         if self._loop is None or self._lost:
             return _Ended()
         waiter = self._loop.create_future()
-        if self._flow.state is not PAUSED:
+        if not self._flow.paused:
             waiter.set_result(None)
         elif self._waiters is None:
             self._waiters = [waiter]
@@ -344,7 +343,7 @@ class UdpTransport(FdWriter):
                         waiter.set_exception(exc)
 
     def _tell_flow(self, method: str) -> None:
-        if self._flow.state is not PAUSED:
+        if not self._flow.paused:
             self._wake_waiters(None)
         self._tell_or_report(method)
 

@@ -3,6 +3,9 @@ cimport cython
 
 from yieldloop.wire._bytes cimport cut, index_of
 
+cdef bytes NEWLINE
+cdef Py_ssize_t GATHER, TRIM
+
 
 cdef class StreamBuffer:
     cdef bytes head

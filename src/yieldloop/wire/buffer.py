@@ -14,8 +14,8 @@ across pieces is one join. A bytearray, as one would write it first, copies each
 and moves what is left whenever it shrinks to half.
 
 Rules for the editor:
-1. When `size` is 0 the head is b'' and the tail is empty, so that an idle connection holds no memory of its last message.
-2. The tail never holds an empty piece; only its last piece may be a bytearray (it gathers small pieces, see SMALL).
+1. When `size` is 0 the head is b'' and there is no tail, so that an idle connection holds no memory of its last message.
+2. A tail without pieces is None. No piece of it is empty; only the last may be a bytearray (it gathers small pieces, see SMALL).
 3. A search that failed has looked at everything and leaves a mark (`scan_*`); the next search for the same separators
    goes on from the mark. Whoever takes bytes drops the mark: positions counted from the front have moved.
 """
@@ -59,7 +59,7 @@ class StreamBuffer:
         self.head = b""  # the piece being read; bytes, never a bytearray
         self.pos = 0  # 0 <= pos < len(head), or both are 0: the first byte of the head that is not yet taken
         self.size = 0  # bytes fed and not taken: len(head) - pos + the lengths of the tail's pieces
-        self.tail: deque[bytes | bytearray] = deque()  # the pieces after the head, none empty
+        self.tail: deque[bytes | bytearray] | None = None  # the pieces after the head, none empty; None: there are none
         self.matched = 0  # length of the separator that the last successful find() met
         self.scan_for: tuple[bytes, ...] | None = None  # separators of the last search that failed, or None: no mark
         self.scan_done = 0  # unread bytes before the mark; no separator ends among them
@@ -89,6 +89,8 @@ class StreamBuffer:
         if self.size == 0:
             self.head = piece
         elif length >= SMALL:
+            if self.tail is None:
+                self.tail = deque()
             self.tail.append(piece)
         else:
             self._gather(piece)
@@ -97,12 +99,14 @@ class StreamBuffer:
     def _gather(self, piece: bytes) -> None:
         """Append a small piece to the last piece of the tail if that one gathers, else begin to gather."""
         tail = self.tail
-        if tail:
-            last = tail[-1]
-            if type(last) is bytearray and len(last) < GATHER:
-                last += piece
-                return
-        tail.append(bytearray(piece))
+        if tail is None:
+            self.tail = deque((bytearray(piece),))
+            return
+        last = tail[-1]
+        if type(last) is bytearray and len(last) < GATHER:
+            last += piece
+        else:
+            tail.append(bytearray(piece))
 
     # ---- out
 
@@ -133,11 +137,13 @@ class StreamBuffer:
     def _next_piece(self) -> None:
         """The head is used up: the oldest piece of the tail becomes the head."""
         self.pos = 0
-        if self.tail:
-            piece = self.tail.popleft()
-            self.head = piece if type(piece) is bytes else bytes(piece)
-        else:
+        if self.tail is None:
             self.head = b""
+            return
+        piece = self.tail.popleft()
+        self.head = piece if type(piece) is bytes else bytes(piece)
+        if not self.tail:
+            self.tail = None
 
     def _take_across(self, n: int) -> bytes:
         """_take() for more than what the head has left: one join, without copying the pieces first."""
@@ -246,9 +252,9 @@ class StreamBuffer:
 
     def _find_on(self, separators: tuple[bytes, ...], longest: int) -> int:
         """find() from the mark on."""
-        pieces = len(self.tail) + 1
+        pieces = 1 if self.tail is None else 1 + len(self.tail)
         while True:
-            piece = self.head if self.scan_piece == 0 else self.tail[self.scan_piece - 1]
+            piece = self.head if self.tail is None or self.scan_piece == 0 else self.tail[self.scan_piece - 1]
             end = self._find_in(piece, separators, longest)
             if end >= 0:
                 return end
@@ -328,7 +334,7 @@ class StreamBuffer:
         self.head = b""
         self.pos = 0
         self.size = 0
-        self.tail.clear()
+        self.tail = None
         self.scan_for = None
 
     def startswith(self, prefix: bytes, start: int = 0) -> bool:
@@ -340,16 +346,17 @@ class StreamBuffer:
 
     def peek(self) -> bytes:
         """Return a copy of all unread bytes; nothing is consumed. O(size)."""
-        if not self.tail:
+        if self.tail is None:
             return self.head[self.pos :]
         return b"".join([memoryview(self.head)[self.pos :], *self.tail])
 
     def statistics(self) -> dict[str, int]:
         """Return counts for whoever asks what this buffer holds: unread bytes, pieces, bytes of memory kept."""
         kept = len(self.head)
-        for piece in self.tail:
+        pieces = 1 if self.size else 0
+        for piece in self.tail or ():
             kept += len(piece)
-        pieces = len(self.tail) + 1 if self.size else 0
+            pieces += 1
         return {"unread": self.size, "pieces": pieces, "kept": kept}
 
     # ---- the face of a bytearray, for code that reads StreamReader._buffer

@@ -7,7 +7,7 @@ cimport cython
 cdef class Flow:
     cdef readonly Py_ssize_t high
     cdef readonly Py_ssize_t low
-    cdef readonly str state
+    cdef readonly bint paused
 
     cpdef bint grown(self, Py_ssize_t size) except -1
     cpdef bint shrunk(self, Py_ssize_t size) except -1

@@ -59,25 +59,30 @@ class Flow:
     True exactly when there is a decision to carry out.
     """
 
-    __slots__ = ("high", "low", "state")
+    __slots__ = ("high", "low", "paused")
 
     def __init__(self, high: int | None = None, low: int | None = None) -> None:
         marks = water_marks(high, low)
         self.high = marks[0]  # bytes; above it a flowing writer is paused. high >= low
         self.low = marks[1]  # bytes; at it or below a paused writer goes on. low >= 0
-        self.state = FLOWING  # FLOWING or PAUSED, and nothing else
+        self.paused = False  # the state, in the form in which it is asked at every turn
+
+    @property
+    def state(self) -> str:
+        """FLOWING or PAUSED."""
+        return PAUSED if self.paused else FLOWING
 
     def grown(self, size: int) -> bool:
         """`size` bytes wait after some were added: return True if the writer is to be paused now."""
-        if size > self.high and self.state is FLOWING:
-            self.state = PAUSED
+        if size > self.high and not self.paused:
+            self.paused = True
             return True
         return False
 
     def shrunk(self, size: int) -> bool:
         """`size` bytes wait after some have left: return True if the writer is to go on now."""
-        if self.state is PAUSED and size <= self.low:
-            self.state = FLOWING
+        if self.paused and size <= self.low:
+            self.paused = False
             return True
         return False
 

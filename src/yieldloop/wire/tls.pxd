@@ -4,6 +4,8 @@ from yieldloop.wire._records cimport walk
 
 cdef Py_ssize_t RECORD, MOST
 cdef int HANDSHAKE
+cdef str NEW, HANDSHAKING, OPEN, PEER_CLOSED, CLOSING, CLOSED, FAILED
+cdef str START, SHAKEN, DATA, EOF, DONE, ERROR, WANT, CLOSE
 cdef object _Again, _ZeroReturn
 
 

@@ -79,7 +79,8 @@ def run_once(python, folder, peer, way, results, options):
     command = [python, HERE / "child.py", way, files["record"], files["stacks"], files["leave"], "-q", *peer["args"]]
     if options.match:
         command += ["-k", options.match]
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    # Tests that look at everything that is logged would fail by the watching thread's word on a slow machine.
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1", "YIELDLOOP_WATCHDOG": "off"}
     if options.pure:
         env["YIELDLOOP_PURE"] = "1"
     with open(files["output"], "w") as output:
@@ -117,7 +118,8 @@ def counts(results):
 
 def judge(name, peer, stock, ours, options):
     """Print each test that stock passes and we do not; return how many of them are not listed."""
-    failed, listed, entries = 0, 0, peer.get("listed", [])
+    failed, listed = 0, 0
+    entries = [entry for entry in peer.get("listed", ()) if entry.get("way", options.way) == options.way]
     for test in sorted(test for test in stock if stock[test]["outcome"] == "pass"):
         got = ours.get(test, {"outcome": "missing", "text": ""})
         if got["outcome"] == "pass":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,23 @@ This page is made by `bench/run.py --docs` from one run; no figure in it is type
 
 """
 
+WHERE = """
+### Where the time goes in those that are hard to reach
+
+- **TCP by a Protocol**: one `recv` and one `send` a message, as in the C server; about nine tenths of it is the kernel's loopback. What a
+  loop adds is the protocol's frame, a copied context, and the way from the descriptor to it. blazio has io_uring receive and send: a
+  bare C server on io_uring gains little over one on epoll here, and nothing is gained by receiving ahead of the callbacks, by
+  edge-triggered events, or by polling less often.
+- **Streams**: the same kernel part; on top of it a step of the task, three awaits and a wake-up in the program's own interpreted code.
+- **Unix sockets**: the kernel's part is half of TCP's, so that the same user time weighs double. And its peer is done with a batch before
+  the next one leaves, so that it has to be woken, which is charged to whoever sends.
+- **Pipes**: a pipe gets its pages for each write and gives them back at each read; a C program with both ends needs about what is asked
+  of us. uvloop gives children socket pairs in their place, on which a child cannot open `/dev/stdin`.
+- **`readexactly`**: what uvloop needs for large blocks differs several times over with the state of its heap, from run to run.
+- **uvicorn, aiohttp**: nearly all of a request is the server's own Python and the kernel (callgrind: of the instructions of a request, one
+  in sixteen is yieldloop's under uvicorn, one in a hundred under aiohttp). What a loop can save is system calls, and is saved.
+"""
+
 METHOD = f"""
 ## How to read it
 
@@ -24,6 +42,7 @@ METHOD = f"""
   median and in brackets the least and the greatest. Above 1 is faster than {BASE}.
 - Every measurement is a fresh process, pinned to one core where there are two. The implementations take turns, and the
   order turns by one each round. Batches that find the number of operations are the warm-up and do not count.
+- Aims are speeds in the same round as well. Those against a workload compare two rows of one implementation.
 - Absolute figures move with the machine's hour. Compare within one table, not between two.
 - For TCP the load is a C program in a process of its own on another core and does not count. Work that the kernel does in
   soft interrupts is charged to whoever runs at that moment; it is the same for all.
@@ -47,9 +66,10 @@ def write(page: Path, plot: str | None, works: list[Workload], names: list[str],
     for group in dict.fromkeys(work.group for work in works):
         lines += _table([work for work in works if work.group == group], group, running, results)
     lines += _growth(works, running, results)
+    lines += _aims(works, results)
     if absent:
         lines += ["## Not measured", "", *[f"- {name}: {why}" for name, why in absent.items()], ""]
-    page.write_text("\n".join(lines).rstrip() + "\n" + METHOD)
+    page.write_text("\n".join(lines).rstrip() + "\n" + WHERE + METHOD)
 
 
 def _table(works: list[Workload], group: str, running: list[str], results: Any) -> list[str]:
@@ -70,6 +90,34 @@ def _cell(value: ratios.Cell | None) -> str:
     if value.problem:
         return value.problem.replace("|", "\\|")
     return f"{ratios.words(value)}<br>{ratios.ratio(value)}".removesuffix("<br>")
+
+
+def _aims(works: list[Workload], results: Any) -> list[str]:
+    """What was asked, and whether this run has reached it."""
+    rows = []
+    for work in works:
+        for aim in work.asked:
+            if aim.most is not None:
+                value = ratios.cell(results[work.name], aim.of)
+                if value is None or value.cost is None:
+                    continue
+                most = replace(value, cost=aim.most)
+                asked, found = f"at most {ratios.words(most)}", ratios.words(value)
+                reached = value.cost <= aim.most
+            else:
+                against = aim.against or aim.of
+                base = results.get(aim.than or work.name, {}).get(against, [])
+                speed = ratios.speed(base, results[work.name].get(aim.of, []))
+                if speed is None:
+                    continue
+                what = f"`{aim.than}`" if aim.than else IMPLEMENTATIONS[against].title
+                asked, found = f"{aim.least:.2f}× {what}", f"{speed[0]:.2f}× ({speed[1]:.2f}–{speed[2]:.2f})"
+                reached = speed[0] >= aim.least
+            words = "yes" if reached else "**no**"
+            rows.append(f"| `{work.name}` | {IMPLEMENTATIONS[aim.of].title} | {asked} | {found} | {words} |")
+    if not rows:
+        return []
+    return ["## Aims", "", "| workload | what | asked | measured | reached |", "|---|---|---:|---:|---|", *rows, ""]
 
 
 def _growth(works: list[Workload], running: list[str], results: Any) -> list[str]:

@@ -44,10 +44,20 @@ def cell(results: dict[str, list[dict[str, Any]]], name: str) -> Cell | None:
     note = f"failed in {failed} of {len(rounds)} rounds: {why}" if failed else ""
     if key == "late_us":
         return Cell(statistics.median(costs), rounds=len(costs), unit="late_us", note=_lateness(rounds))
-    speeds = [b[key] / r[key] for b, r in zip(results.get(BASE, []), rounds, strict=False) if key in b and r.get(key)]
+    speeds = _speeds(results.get(BASE, []), rounds, key)
     if not speeds:
         return Cell(statistics.median(costs), rounds=len(costs), unit=key, note=note)
     return Cell(statistics.median(costs), statistics.median(speeds), min(speeds), max(speeds), len(costs), key, note)
+
+
+def speed(base: list[dict[str, Any]], rounds: list[dict[str, Any]]) -> tuple[float, float, float] | None:
+    """How many times as fast as *base*, round by round: median, least, greatest; None if there is nothing to compare."""
+    speeds = _speeds(base, rounds, "ns") or _speeds(base, rounds, "bytes")
+    return (statistics.median(speeds), min(speeds), max(speeds)) if speeds else None
+
+
+def _speeds(base: list[dict[str, Any]], rounds: list[dict[str, Any]], key: str) -> list[float]:
+    return [b[key] / r[key] for b, r in zip(base, rounds, strict=False) if key in b and r.get(key)]
 
 
 def _lateness(rounds: list[dict[str, Any]]) -> str:

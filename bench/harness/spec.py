@@ -10,16 +10,34 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from harness.impls import BASE
+
 #: CPU seconds that one measurement collects (`--quick` takes a quarter). Below about 0.2 s the garbage collector's
 #: rare full passes fall into some measurements and not into others.
 BUDGET_S = 0.5
 
 
 @dataclass(frozen=True)
+class Aim:
+    """A speed that is asked: `least` times that of the implementation `against`, of the implementation `of`.
+
+    With `than`, the name of another workload, `against` is measured there (None: `of` itself). `most` asks for a cost in its place:
+    nanoseconds or bytes at the most.
+    """
+
+    least: float = 0.0
+    against: str | None = BASE
+    of: str = "yieldloop"
+    than: str | None = None
+    most: float | None = None
+
+
+@dataclass(frozen=True)
 class Workload:
     """One row of the tables.
 
-    `op` says what one operation is. `target` is the speed asked of yieldloop compiled, as a multiple of uvloop's.
+    `op` says what one operation is. `target` is the speed asked of yieldloop compiled, as a multiple of uvloop's; `aims` are what
+    else is asked.
     `bare` is the same work without any event loop (the C server), a plain function `bare(meter)`.
     `abandon` leaves the process without closing the loop: cancelling a million parked tasks takes longer than the
     measurement. `needs` are importable modules without which the row is skipped. `threads` counts what has to run
@@ -31,12 +49,18 @@ class Workload:
     op: str
     body: Callable[..., Any]
     target: float | None = None
+    aims: tuple[Aim, ...] = ()
     bare: Callable[..., Any] | None = None
     abandon: bool = False
     needs: tuple[str, ...] = ()
     timeout_s: float = 90.0
     quick: bool = True
     plain: bool = False  # the body is a plain function: it starts processes of its own and needs no loop
+
+    @property
+    def asked(self) -> tuple[Aim, ...]:
+        """All aims."""
+        return (*([Aim(self.target)] if self.target else []), *self.aims)
 
 
 REGISTRY: dict[str, Workload] = {}

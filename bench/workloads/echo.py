@@ -8,7 +8,7 @@ import subprocess
 from harness import load
 from harness import meter as metering
 from harness.impls import Unavailable
-from harness.spec import workload
+from harness.spec import Aim, workload
 
 CONNECTIONS = 50
 #: No two neighbouring bytes are equal, so that a shifted reply is seen by the client.
@@ -40,7 +40,14 @@ def bare_c(meter, where="tcp"):
         server.communicate()
 
 
-@workload("tcp_protocol", "TCP", "echo of 1 KiB by a Protocol, 50 connections", target=1.0, bare=bare_c)
+@workload(
+    "tcp_protocol",
+    "TCP",
+    "echo of 1 KiB by a Protocol, 50 connections",
+    target=1.0,
+    aims=(Aim(1 / 1.15, "c"), Aim(1.0, "blazio")),
+    bare=bare_c,
+)
 async def tcp_protocol(aio, meter):
     class Echo(aio.Protocol):
         def connection_made(self, transport):
@@ -54,7 +61,13 @@ async def tcp_protocol(aio, meter):
     server.close()
 
 
-@workload("tcp_streams", "TCP", "echo of 1 KiB by streams (`readexactly`, `write`, `drain`), 50 connections")
+@workload(
+    "tcp_streams",
+    "TCP",
+    "echo of 1 KiB by streams (`readexactly`, `write`, `drain`), 50 connections",
+    target=1.6,
+    aims=(Aim(1.15, of="yieldloop-loop"),),
+)
 async def tcp_streams(aio, meter):
     async def handle(reader, writer):
         try:
@@ -71,7 +84,7 @@ async def tcp_streams(aio, meter):
     server.close()
 
 
-@workload("tcp_sock", "TCP", "echo of 1 KiB by `sock_recv` and `sock_sendall`, 50 connections")
+@workload("tcp_sock", "TCP", "echo of 1 KiB by `sock_recv` and `sock_sendall`, 50 connections", target=2.3)
 async def tcp_sock(aio, meter):
     loop = aio.get_running_loop()
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from harness.impls import Implementation, Unavailable
-from harness.spec import workload
+from harness.spec import Aim, workload
 
 PROCESSES = 15
 
@@ -19,7 +19,7 @@ PROGRAM = "import time; began = time.process_time_ns(); import {}; print(time.pr
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 
 
-@workload("import", "memory", "CPU of `import` in a fresh interpreter, median of 15", plain=True)
+@workload("import", "memory", "CPU of `import` in a fresh interpreter, median of 15", aims=(Aim(1 / 1.3, "asyncio"),), plain=True)
 def importing(it: Implementation, meter):
     program = PROGRAM.format(it.factory or it.module)
     spent = []

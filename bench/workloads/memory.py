@@ -15,7 +15,7 @@ from __future__ import annotations
 import gc
 import os
 
-from harness.spec import workload
+from harness.spec import Aim, workload
 
 OBJECTS = 200_000
 WARM_UP = 1_000
@@ -38,7 +38,7 @@ def growth_per_object(make):
     return (resident_bytes() - before) / OBJECTS, kept
 
 
-@workload("timer_bytes", "memory", "resident bytes of one armed timer", abandon=True)
+@workload("timer_bytes", "memory", "resident bytes of one armed timer", aims=(Aim(most=250),), abandon=True)
 async def timer_bytes(aio, meter):
     loop = aio.get_running_loop()
     for i in range(WARM_UP):
@@ -55,7 +55,10 @@ class Bare:
         yield self
 
 
-@workload("task_bytes", "memory", "resident bytes of one parked task with its future, beyond its coroutine", abandon=True)
+@workload(
+    "task_bytes", "memory", "resident bytes of one parked task with its future, beyond its coroutine",
+    aims=(Aim(most=950),), abandon=True,
+)
 async def task_bytes(aio, meter):
     loop = aio.get_running_loop()
     gate = Bare()

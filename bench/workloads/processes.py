@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-from harness.spec import workload
+from harness.spec import Aim, workload
 
 #: Bytes a pipe carries an operation; much more than it holds (64 KiB on Linux).
 BLOCK = bytes(1024 * 1024)
 
 
-@workload("spawn", "processes", "one `/bin/true` started and waited for", target=3.0, timeout_s=60.0)
+@workload("spawn", "processes", "one `/bin/true` started and waited for", target=3.0, aims=(Aim(1.0, "asyncio"),), timeout_s=60.0)
 async def spawn(aio, meter):
     for n in meter.batches(10):
         for _ in range(n):
@@ -27,7 +27,7 @@ async def spawn_pipes(aio, meter):
             await process.communicate(BLOCK[:1024])
 
 
-@workload("pipe_protocol", "processes", "1 MiB through a pipe, from a write transport to a protocol")
+@workload("pipe_protocol", "processes", "1 MiB through a pipe, from a write transport to a protocol", target=1.3)
 async def pipe_protocol(aio, meter):
     loop = aio.get_running_loop()
 

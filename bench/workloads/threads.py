@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from harness.spec import workload
+from harness.spec import Aim, workload
 
 
 @workload("executor", "threads", "`run_in_executor` of a function that does nothing, awaited", target=1.4)
@@ -15,7 +15,7 @@ async def executor(aio, meter):
             await loop.run_in_executor(None, int)
 
 
-@workload("literal", "threads", "`getaddrinfo` of an IPv4 literal")
+@workload("literal", "threads", "`getaddrinfo` of an IPv4 literal", aims=(Aim(most=6000),))
 async def literal(aio, meter):
     loop = aio.get_running_loop()
     for n in meter.batches(100):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 
 from harness import load
-from harness.spec import workload
+from harness.spec import Aim, workload
 from workloads.echo import FIRST_BATCH, HOST, MESSAGE, port_of
 from workloads.memory import resident_bytes
 
@@ -75,7 +75,10 @@ async def tls_bulk(aio, meter):
     await echo_by_protocol(aio, meter, 4, BULK, 20)
 
 
-@workload("tls_idle_bytes", "TLS", "resident bytes of one idle server connection", abandon=True, needs=("trustme",))
+@workload(
+    "tls_idle_bytes", "TLS", "resident bytes of one idle server connection",
+    aims=(Aim(most=25_000),), abandon=True, needs=("trustme",),
+)
 async def tls_idle_bytes(aio, meter):
     made = []
 

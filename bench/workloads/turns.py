@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from harness import load
-from harness.spec import workload
+from harness.spec import Aim, workload
 from workloads.memory import resident_bytes
 
 CONNECTIONS = 50
@@ -60,7 +60,7 @@ async def answer_one(aio, meter):
     await by_protocol(aio, meter, [HEAD + BODY])
 
 
-@workload("answer_two", "TCP", "the same as head and body in two writes, by a Protocol")
+@workload("answer_two", "TCP", "the same as head and body in two writes, by a Protocol", aims=(Aim(0.95, None, than="answer_one"),))
 async def answer_two(aio, meter):
     await by_protocol(aio, meter, [HEAD, BODY])
 
@@ -70,7 +70,10 @@ async def task_one(aio, meter):
     await by_task(aio, meter, [HEAD + BODY])
 
 
-@workload("task_two", "TCP", "the same as head and body in two writes, by a task with streams")
+@workload(
+    "task_two", "TCP", "the same as head and body in two writes, by a task with streams",
+    aims=(Aim(0.95, None, than="task_one"),),
+)
 async def task_two(aio, meter):
     await by_task(aio, meter, [HEAD, BODY])
 
@@ -106,7 +109,10 @@ async def write_drain(aio, meter):
         sink.communicate()
 
 
-@workload("tcp_crowd", "TCP", "echo of 1 KiB by a Protocol, 50 connections among 10,000 idle ones", timeout_s=180.0)
+@workload(
+    "tcp_crowd", "TCP", "echo of 1 KiB by a Protocol, 50 connections among 10,000 idle ones",
+    aims=(Aim(1 / 1.1, None, than="tcp_protocol"),), timeout_s=180.0,
+)
 async def tcp_crowd(aio, meter):
     made = []
 
@@ -132,7 +138,7 @@ async def tcp_crowd(aio, meter):
         server.close()
 
 
-@workload("tcp_bytes", "memory", "resident bytes of one idle TCP connection with its Protocol")
+@workload("tcp_bytes", "memory", "resident bytes of one idle TCP connection with its Protocol", aims=(Aim(most=1300),))
 async def tcp_bytes(aio, meter):
     made = []
 

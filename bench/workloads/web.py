@@ -32,7 +32,7 @@ async def measure(aio, meter, port):
     await load.measure_server(aio, meter, load.LoadClient(port, CONNECTIONS, REQUEST, length), FIRST_BATCH)
 
 
-@workload("uvicorn", "web", "one request of 1 KiB to uvicorn (httptools)", needs=("uvicorn", "httptools"), quick=False)
+@workload("uvicorn", "web", "one request of 1 KiB to uvicorn (httptools)", target=1.7, needs=("uvicorn", "httptools"), quick=False)
 async def uvicorn_server(aio, meter):
     import uvicorn
 
@@ -52,7 +52,7 @@ async def uvicorn_server(aio, meter):
     await aio.wait([serving], timeout=5.0)
 
 
-@workload("aiohttp", "web", "one request of 1 KiB to aiohttp.web", needs=("aiohttp",), quick=False)
+@workload("aiohttp", "web", "one request of 1 KiB to aiohttp.web", target=1.35, needs=("aiohttp",), quick=False)
 async def aiohttp_server(aio, meter):
     from aiohttp import web
 

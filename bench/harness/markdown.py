@@ -20,18 +20,20 @@ This page is made by `bench/run.py --docs` from one run; no figure in it is type
 WHERE = """
 ### Where the time goes in those that are hard to reach
 
-- **TCP by a Protocol**: one `recv` and one `send` a message, as in the C server; about nine tenths of it is the kernel's loopback. What a
-  loop adds is the protocol's frame, a copied context, and the way from the descriptor to it. blazio has io_uring receive and send: a
-  bare C server on io_uring gains little over one on epoll here, and nothing is gained by receiving ahead of the callbacks, by
-  edge-triggered events, or by polling less often.
-- **Streams**: the same kernel part; on top of it a step of the task, three awaits and a wake-up in the program's own interpreted code.
-- **Unix sockets**: the kernel's part is half of TCP's, so that the same user time weighs double. And its peer is done with a batch before
-  the next one leaves, so that it has to be woken, which is charged to whoever sends.
-- **Pipes**: a pipe gets its pages for each write and gives them back at each read; a C program with both ends needs about what is asked
-  of us. uvloop gives children socket pairs in their place, on which a child cannot open `/dev/stdin`.
-- **`readexactly`**: what uvloop needs for large blocks differs several times over with the state of its heap, from run to run.
-- **uvicorn, aiohttp**: nearly all of a request is the server's own Python and the kernel (callgrind: of the instructions of a request, one
-  in sixteen is yieldloop's under uvicorn, one in a hundred under aiohttp). What a loop can save is system calls, and is saved.
+- **TCP by a Protocol**: one `recv` and one `send` a message, as in the C server; nearly all of it is the kernel's loopback.
+  What a loop adds is the protocol's frame, a copied context, and the way from the descriptor to it. blazio has io_uring
+  receive and send: a bare C server on io_uring gains little over one on epoll here, and nothing is gained by receiving ahead
+  of the callbacks, by edge-triggered events, or by polling less often.
+- **Streams**: the same kernel part; on top of it a step of the task, three awaits and a wake-up in the program's own
+  interpreted code.
+- **Unix sockets**: the kernel's part is half of TCP's, so that the same user time weighs double. And its peer is done with a
+  batch before the next one leaves, so that it has to be woken, which is charged to whoever sends.
+- **Pipes**: a pipe gets its pages for each write and gives them back at each read; a C program with both ends needs about
+  what is asked of us. uvloop gives children socket pairs in their place, on which a child cannot open `/dev/stdin`.
+- **`readexactly`**: what uvloop needs for large blocks differs several times over with the state of its heap, from run to
+  run.
+- **uvicorn, aiohttp**: nearly all of a request is the server's own Python and the kernel's network. What a loop can save is
+  system calls, and is saved.
 """
 
 METHOD = f"""

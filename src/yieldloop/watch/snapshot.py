@@ -22,7 +22,7 @@ import time
 import types
 import weakref
 from asyncio import tasks as _stock
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -294,8 +294,9 @@ class _Look:
         self._ends = Ends(loop, number_of)
         self._holders = Holders()
         self._sites: dict[int, Site] = {}
-        self._lines: dict[int, list[int]] = {}  # by id of a thing: who waits for it
-        self._ends_seen: list[tuple[End, list[int]]] = []  # each end that is a thing, once, with its line
+        self._ends_seen: list[End] = []  # each end that is a thing, once
+        self._things: dict[int, End] = {}  # by id of a thing: the first end that is it
+        self._lines: dict[int, list[int]] = {}  # by id of a thing for which several wait: who
 
     def _what_runs(self) -> tuple[Any, int | None, Any]:
         """(task or handle that runs, since when, current task)."""
@@ -341,7 +342,7 @@ class _Look:
             self._cycles(views),
             lost.report(self._loop, tasks, views),
         )
-        for end, _ in self._ends_seen:
+        for end in self._ends_seen:
             end.thing = None  # the snapshot keeps nothing of the program alive
         return found
 
@@ -376,13 +377,15 @@ class _Look:
                 thing = end.thing
                 if thing is not None:
                     line = self._lines.get(id(thing))
-                    if line is None:
-                        line = self._lines[id(thing)] = [number]
-                    else:
+                    if line is not None:
                         line.append(number)
+                    else:
+                        first = self._things.setdefault(id(thing), end)
+                        if first.waiting:
+                            self._lines[id(thing)] = [*first.waiters, number]
                     if not end.waiting:
-                        end.waiting = 1
-                        self._ends_seen.append((end, line))
+                        end.waiting, end.waiters = 1, (number,)
+                        self._ends_seen.append(end)
                 until = self._ends.limit_of(place, passed)
             if place.withs:
                 other = self._holders.look(number, place, passed, None if end is None else end.thing)
@@ -414,22 +417,25 @@ class _Look:
 
     def _tell_holders(self) -> None:
         """Now that all tasks are known: who holds what they wait for, and who else waits."""
-        for end, line in self._ends_seen:
-            if len(line) > 1:
-                line.sort()
-                end.waiting = len(line)
-                end.waiters = tuple(line[:MOST_NAMED])
-            else:
-                end.waiters = tuple(line)
+        for line in self._lines.values():
+            line.sort()
+        for end in self._ends_seen:
+            crowd = self._lines.get(id(end.thing))
+            if crowd is not None:
+                end.waiting, end.waiters = len(crowd), tuple(crowd[:MOST_NAMED])
             if end.kind in HELD:
                 end.holders = self._holders.of(end.thing)
             elif end.threads:
                 end.holders = self._who_waits_for(end.threads)
 
+    def _line(self, thing: int) -> Sequence[int]:
+        """Who waits for the thing with this id."""
+        return self._lines.get(thing) or (self._things[thing].waiters if thing in self._things else ())
+
     def _who_waits_for(self, threads: tuple[Work, ...]) -> tuple[int, ...]:
         """The tasks that wait for what *threads* work on; each of those is told its task."""
         for work in threads:
-            work.task = min(self._lines.get(work.future, ()), default=None)
+            work.task = min(self._line(work.future), default=None)
         return tuple(sorted({work.task for work in threads if work.task is not None}))
 
     def _tell_who_knows(self, tasks: list[Any]) -> None:
@@ -438,12 +444,12 @@ class _Look:
         """
         if len(tasks) > FEW_TASKS:
             return
-        wanted = {id(end.thing): end for end, _ in self._ends_seen if end.kind == "future"}
-        locks = {id(end.thing): end for end, _ in self._ends_seen if end.kind in ("lock", "semaphore") and not end.holders}
+        wanted = {id(end.thing): end for end in self._ends_seen if end.kind == "future"}
+        locks = {id(end.thing): end for end in self._ends_seen if end.kind in ("lock", "semaphore") and not end.holders}
         wanted |= locks
         if not 0 < len(wanted) <= FEW_FUTURES:
             return
-        wait = {id(end.thing): set(self._lines[id(end.thing)]) for end in wanted.values()}
+        wait = {id(end.thing): set(self._line(id(end.thing))) for end in wanted.values()}
         for task in tasks:
             number = number_of(task)
             for generator in walk(task.get_coro())[1] if task is not self._current else ():

@@ -259,6 +259,7 @@ cdef class Entry:
 
 @cython.final
 @cython.freelist(64)
+@cython.no_gc  # nobody keeps one: it goes from a function to its caller, who takes it apart
 cdef class Outcome:
     def __init__(self, value, error):
         self.value = value

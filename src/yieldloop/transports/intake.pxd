@@ -17,6 +17,7 @@ cdef Py_ssize_t ANY
 cdef Py_ssize_t LARGE
 
 
+@cython.final
 cdef class Intake:
     cdef LoopCore _core
     cdef Future _last

@@ -15,6 +15,7 @@ import socket
 import ssl
 import sys
 import warnings
+import weakref
 
 import pytest
 from hypothesis import given
@@ -245,6 +246,28 @@ def test_what_ended_a_wait_is_nothing_to_the_next_one(world):
         reader.set_exception(OSError("gone"))
         with pytest.raises(OSError, match="gone"):
             await task
+
+    world.run(main())
+
+
+def test_a_reader_does_not_keep_what_ended_its_last_wait(world):
+    class Gone(Exception):
+        pass
+
+    async def main():
+        reader = world.m.StreamReader()
+        task, future = await parked(world, reader, "read", 9)
+        future.set_exception(Gone())
+        error = weakref.ref(future.exception())
+        del future
+        with contextlib.suppress(Gone):
+            await task
+        del task
+        await asyncio.sleep(0)  # the standard library's step holds what woke it
+        gc.collect()
+        assert error() is None
+        reader.feed_data(b"it goes on")
+        assert await reader.read(9) == b"it goes o"
 
     world.run(main())
 

@@ -202,6 +202,7 @@ class Reading(Shortcut):
             self._future = None
             intake.unpark(future)
             if not succeeded(future):
+                intake._last = None  # it is of no use any more, and its error is not ours to keep
                 self._end()
                 future.result()  # raises what broke the connection
         if intake.error is None:
@@ -260,6 +261,7 @@ class Reading(Shortcut):
         """End without a result."""
         if self._coro is None and self._future is not None:
             self._intake.unpark(self._future)
+            self._intake._last = None
         Shortcut.close(self)
 
     def named(self) -> str:

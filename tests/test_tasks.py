@@ -643,6 +643,28 @@ def test_eager_tasks_run_at_once_and_may_end_before_they_are_returned(ours: Api)
     ours.run(main())
 
 
+def test_whoever_meets_an_eager_factory_can_tell_it_and_find_its_constructor(api: Api) -> None:
+    if not hasattr(api.m, "create_eager_task_factory"):
+        pytest.skip("eager tasks came with Python 3.12")
+    made: list[Any] = []
+
+    def construct(coro: Any, **keywords: Any) -> Any:
+        made.append(coro)
+        return api.m.Task(coro, **keywords)
+
+    factory = api.m.create_eager_task_factory(construct)
+    assert factory.__code__ is api.m.eager_task_factory.__code__
+    assert [cell.cell_contents for cell in factory.__closure__] == [construct]
+    assert [cell.cell_contents for cell in api.m.eager_task_factory.__closure__] == [api.m.Task]
+
+    async def main() -> Any:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(factory)
+        return await loop.create_task(asyncio.sleep(0, "eager"))
+
+    assert api.run(main()) == "eager" and made
+
+
 def test_the_eager_factory_makes_every_task_eager(ours: Api) -> None:
     async def main() -> None:
         loop = ours.m.get_running_loop()

@@ -32,13 +32,7 @@ try:
     from yieldloop.engine.futures import Future, isfuture  # type: ignore[assignment]
     from yieldloop.engine.handles import Handle, TimerHandle  # type: ignore[assignment]
     from yieldloop.engine.probe import Probe
-    from yieldloop.engine.tasks import (  # type: ignore[assignment]
-        Task,
-        all_tasks,
-        create_eager_task_factory,
-        current_task,
-        eager_task_factory,
-    )
+    from yieldloop.engine.tasks import Task, all_tasks, current_task  # type: ignore[assignment]
     from yieldloop.errors import DeadLoopError
     from yieldloop.loop import EventLoop, new_event_loop, watching
     from yieldloop.loop.server import Server  # type: ignore[assignment]

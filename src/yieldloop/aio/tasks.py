@@ -23,7 +23,7 @@ from yieldloop.engine.sleeping import sleep
 from yieldloop.engine.tasks import Task
 from yieldloop.errors import not_awaitable
 
-__all__ = ("create_task", "ensure_future", "iscoroutinefunction", "sleep")
+__all__ = ("create_eager_task_factory", "create_task", "eager_task_factory", "ensure_future", "iscoroutinefunction", "sleep")
 
 _T = TypeVar("_T")
 _get_running_loop = _events.get_running_loop
@@ -134,3 +134,20 @@ def iscoroutinefunction(func: Any) -> bool:
             stacklevel=2,
         )
     return _coroutines.iscoroutinefunction(func)
+
+
+def create_eager_task_factory(custom_task_constructor: Any) -> Any:
+    """A task factory for `loop.set_task_factory` whose tasks take their first step when they are created.
+
+    *custom_task_constructor* takes ``(coro, *, loop, name, context, eager_start)`` and more keywords that pass through. It stands
+    alone in the factory's closure: anyio knows by ``__code__`` what it has, and takes it from there to start tasks itself.
+    """
+
+    def factory(loop: Any, coro: Any, *, eager_start: bool = True, **kwargs: Any) -> Any:
+        return custom_task_constructor(coro, loop=loop, eager_start=eager_start, **kwargs)
+
+    factory._takes_all_keywords = True  # type: ignore[attr-defined]
+    return factory
+
+
+eager_task_factory = create_eager_task_factory(Task)

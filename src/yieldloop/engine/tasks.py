@@ -693,19 +693,3 @@ def _other_loop_text(task: Any, future: Any) -> str:
 
 current_task = _stock.current_task
 all_tasks = _stock.all_tasks
-
-
-def create_eager_task_factory(custom_task_constructor: Any) -> Any:
-    """A task factory for `loop.set_task_factory` whose tasks take their first step when they are created.
-
-    *custom_task_constructor* takes ``(coro, *, loop, name, context, eager_start)`` and more keywords that pass through.
-    """
-
-    def factory(loop: Any, coro: Any, *, eager_start: bool = True, **kwargs: Any) -> Any:
-        return custom_task_constructor(coro, loop=loop, eager_start=eager_start, **kwargs)
-
-    factory._takes_all_keywords = True  # type: ignore[attr-defined]
-    return factory
-
-
-eager_task_factory = create_eager_task_factory(Task)

@@ -272,6 +272,66 @@ def test_a_reader_does_not_keep_what_ended_its_last_wait(world):
     world.run(main())
 
 
+def test_what_a_program_set_on_a_future_is_not_on_the_next_one(world):
+    async def main():
+        reader = world.m.StreamReader()
+        for _ in range(3):
+            task, future = await parked(world, reader, "read", 9)
+            assert not hasattr(future, "seen")
+            future.seen = True
+            del future
+            reader.feed_data(b"x")
+            assert await task == b"x"
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("how, args", [("read", (9,)), ("readexactly", (2,)), ("readline", ()), ("readuntil", (b"\n",))])
+def test_bytes_that_woke_a_task_come_before_an_error_since(world, how, args):
+    async def main():
+        reader = world.m.StreamReader()
+        task, _ = await parked(world, reader, how, *args)
+        reader.feed_data(b"a\n")
+        reader.set_exception(OSError("gone"))
+        assert await task == b"a\n"
+        with pytest.raises(OSError, match="gone"):
+            await getattr(reader, how)(*args)
+
+    world.run(main())
+
+
+def test_an_error_after_too_few_bytes_is_raised(our_world):  # the standard library's reader waits for ever
+    async def main():
+        reader = our_world.m.StreamReader()
+        task, _ = await parked(our_world, reader, "readline")
+        reader.feed_data(b"a")
+        reader.set_exception(OSError("gone"))
+        with pytest.raises(OSError, match="gone"):
+            await task
+
+    our_world.run(main())
+
+
+@pytest.mark.parametrize("where", ["reader", "class"])
+def test_a_feed_data_that_a_program_put_in_its_place_is_called(world, where, monkeypatch):
+    async def main():
+        reader, other = world.m.StreamReader(), world.m.StreamReader()
+        if where == "reader":
+            reader.feed_data = other.feed_data
+        else:
+            plain = world.m.StreamReader.feed_data
+            monkeypatch.setattr(world.m.StreamReader, "feed_data", lambda self, data: plain(other, data))
+        mine, peer = socket.socketpair()
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(lambda: world.m.StreamReaderProtocol(reader), sock=mine)
+        peer.sendall(b"hello")
+        assert await asyncio.wait_for(other.readexactly(5), 5) == b"hello"
+        transport.close()
+        peer.close()
+
+    world.run(main())
+
+
 def test_two_readers_at_once_are_refused(world):
     async def main():
         reader = world.m.StreamReader()

@@ -580,6 +580,10 @@ def test_a_loop_keeps_nothing_of_its_own_among_the_attributes_of_programs(ours: 
     assert ours.run(main()) == {}
 
 
+def test_a_task_group_keeps_nothing_of_its_own_there_either() -> None:
+    assert vars(yieldloop.TaskGroup()) == {}
+
+
 def test_a_create_task_of_the_loops_own_is_called_by_who_starts_tasks(ours: Api) -> None:
     async def main() -> list[Any]:
         loop = ours.m.get_running_loop()

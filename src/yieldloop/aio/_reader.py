@@ -300,6 +300,9 @@ class StreamReader(Readable, asyncio.StreamReader):
         )
 
 
+_FEED_DATA = StreamReader.feed_data  # ours, whatever a program puts in its place later
+
+
 async def _next_by_readline(self: Any) -> bytes:
     line: bytes = await self.readline()
     if line == b"":
@@ -309,8 +312,9 @@ async def _next_by_readline(self: Any) -> bytes:
 
 def direct_intake(reader: Any) -> Any:
     """The intake of *reader*, which a transport may feed without a call of `feed_data`; None if that is not ours to pass by."""
-    feed = getattr(reader, "feed_data", None)  # through the reader: `vars` would make it a dictionary, which it mostly never needs
-    return reader._in if getattr(feed, "__func__", None) is StreamReader.feed_data else None
+    feed: Any = getattr(reader, "feed_data", None)  # not by `vars`: that would make it a dictionary, which it mostly never needs
+    plain = getattr(feed, "__func__", None) is _FEED_DATA and feed.__self__ is reader
+    return reader._in if plain else None
 
 
 def _separators(given: Any) -> tuple[bytes, ...]:

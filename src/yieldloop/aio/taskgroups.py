@@ -36,14 +36,23 @@ class TaskGroup(Crew):
     KeyboardInterrupt and SystemExit leave it as they are.
     """
 
+    __slots__ = (
+        "_base_error",
+        "_cancel_on_enter",
+        "_errors",  # None when the group is over
+        "_on_completed_fut",  # the parent waits for it in __aexit__
+        "_parent_cancel_requested",  # we owe the parent an uncancel()
+        "_parent_task",
+    )
+
     def __init__(self) -> None:
         super().__init__()
         self._cancel_on_enter = False
         self._parent_task: Any = None
-        self._parent_cancel_requested = False  # we owe the parent an uncancel()
-        self._errors: list[BaseException] | None = []  # None when the group is over
+        self._parent_cancel_requested = False
+        self._errors: list[BaseException] | None = []
         self._base_error: BaseException | None = None
-        self._on_completed_fut: Any = None  # the parent waits for it in __aexit__
+        self._on_completed_fut: Any = None
 
     def __repr__(self) -> str:
         info = [""]

@@ -24,6 +24,8 @@ cdef class Promise(Entry):
     cdef public bint _asyncio_future_blocking
     cdef bint _log_tb
 
+    cdef bint has_attributes(self) noexcept
+
 
 cdef class FutureIter:
     cdef Promise _future

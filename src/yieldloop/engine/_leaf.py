@@ -82,6 +82,10 @@ class Promise(Entry):
         "_state",  # 'PENDING' | 'CANCELLED' | 'FINISHED'
     )
 
+    def has_attributes(self) -> bool:
+        """A program has set some. Compiled, also if it has only looked into ``__dict__``."""
+        return bool(self.__dict__)
+
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:

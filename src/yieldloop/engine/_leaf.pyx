@@ -277,7 +277,8 @@ cdef class Attributed:
 
 
 cdef class Promise(Entry):
-    pass
+    cdef bint has_attributes(self) noexcept:
+        return self._attributes != NULL
 
 
 # A class with a `cdef dict __dict__` has a dictionary made for each object, which most futures never need. Here it is made when

@@ -59,7 +59,7 @@ cdef class Reading(Shortcut):
     cdef object _what
 
     cdef int _open(self, object reader, Intake intake, int how, object what) except -1
-    @cython.locals(intake=Intake)
+    @cython.locals(intake=Intake, woken=cython.bint)
     cdef object advance(self)
     @cython.locals(buffer=StreamBuffer)
     cdef object _try(self)

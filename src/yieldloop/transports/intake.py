@@ -197,7 +197,8 @@ class Reading(Shortcut):
         if intake is None:
             raise RuntimeError("cannot reuse already awaited coroutine")
         self._begun = True
-        if self._future is not None:
+        woken = self._future is not None
+        if woken:
             future = self._future
             self._future = None
             intake.unpark(future)
@@ -205,7 +206,7 @@ class Reading(Shortcut):
                 intake._last = None  # it is of no use any more, and its error is not ours to keep
                 self._end()
                 future.result()  # raises what broke the connection
-        if intake.error is None:
+        if intake.error is None or woken:  # the bytes that woke it have come before an error that is there now
             got = self._try()
             if got is not None:
                 if intake.paused:
@@ -215,7 +216,7 @@ class Reading(Shortcut):
                 self._what = None
                 _spare = self
                 return returned(got)
-            if not intake.eof and intake.waiter is None and self._is_plain():
+            if not intake.eof and intake.error is None and intake.waiter is None and self._is_plain():
                 future = self._future = intake.park(self._count if self._how == EXACTLY else ANY)
                 block(future)
                 return future

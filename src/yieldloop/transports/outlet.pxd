@@ -11,7 +11,7 @@ cdef Outcome NOTHING
 
 cdef class Flowing:
     cdef public bint _connection_lost
-    cdef public list _drain_waiters
+    cdef public object _drain_waiters
     cdef public object _loop
     cdef public bint _paused
 

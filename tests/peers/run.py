@@ -72,11 +72,12 @@ def unpacked(python, name, peer):
 
 def run_once(python, folder, peer, way, results, options):
     """Run all tests without an outcome until the end or the first hang or crash; True when none is left."""
-    files = {name: PLACE / name for name in ("record", "stacks", "leave", "output")}
+    files = {name: PLACE / f"{folder.name}.{way}.{name}" for name in ("record", "stacks", "leave", "output")}
     for path in files.values():
         path.write_text("")
     files["leave"].write_text(json.dumps(sorted(results)))
-    command = [python, HERE / "child.py", way, files["record"], files["stacks"], files["leave"], "-q", *peer["args"]]
+    command = [python, HERE / "child.py", way, files["record"], files["stacks"], files["leave"], "-q", "--rootdir", folder]
+    command += peer["args"]
     if options.match:
         command += ["-k", options.match]
     # Tests that look at everything that is logged would fail by the watching thread's word on a slow machine.
@@ -148,6 +149,7 @@ def main(argv=None):
         raise SystemExit(f"no such peer: {wrong!r}; choose from {', '.join(peers)}")
     names = options.peers or [name for name, peer in peers.items() if "server" not in peer]
     PLACE.mkdir(parents=True, exist_ok=True)
+    (PLACE / "pytest.ini").write_text("[pytest]\n")  # for who has no configuration: else pytest would find ours above
     python = environment(peers, names)
     failed = 0
     for name in names:

@@ -14,6 +14,7 @@ import random
 import socket
 import ssl
 import sys
+import types
 import warnings
 import weakref
 
@@ -312,22 +313,56 @@ def test_an_error_after_too_few_bytes_is_raised(our_world):  # the standard libr
     our_world.run(main())
 
 
-@pytest.mark.parametrize("where", ["reader", "class"])
-def test_a_feed_data_that_a_program_put_in_its_place_is_called(world, where, monkeypatch):
+@pytest.mark.parametrize("where", ["reader", "readers", "protocol", "protocols", "wrapped"])
+def test_who_is_put_before_a_reader_sees_the_bytes(world, where, monkeypatch):
+    async def main():
+        reader, seen = world.m.StreamReader(), []
+        protocol = world.m.StreamReaderProtocol(reader)
+        name = "feed_data" if where.startswith("reader") else "data_received"
+        owner = reader if where.startswith("reader") else protocol
+        plain = getattr(type(owner), name)
+
+        def tap(self, data):
+            seen.append(data)
+            plain(self, data)
+
+        class Tap(asyncio.Protocol):
+            connection_made = protocol.connection_made
+            connection_lost = protocol.connection_lost
+
+            def data_received(self, data):
+                tap(protocol, data)
+
+            def __getattr__(self, name):
+                return getattr(protocol, name)
+
+        outer = Tap() if where == "wrapped" else protocol
+        if where in ("reader", "protocol"):
+            setattr(owner, name, types.MethodType(tap, owner))
+        elif where != "wrapped":
+            monkeypatch.setattr(type(owner), name, tap)
+        mine, peer = socket.socketpair()
+        with peer:
+            transport, _ = await asyncio.get_running_loop().create_connection(lambda: outer, sock=mine)
+            peer.sendall(b"hello")
+            assert await reader.readexactly(5) == b"hello"
+            transport.close()
+        assert seen == [b"hello"]
+
+    world.run(main())
+
+
+def test_what_is_fed_to_another_reader_goes_there(world):
     async def main():
         reader, other = world.m.StreamReader(), world.m.StreamReader()
-        if where == "reader":
-            reader.feed_data = other.feed_data
-        else:
-            plain = world.m.StreamReader.feed_data
-            monkeypatch.setattr(world.m.StreamReader, "feed_data", lambda self, data: plain(other, data))
+        reader.feed_data = other.feed_data
+        protocol = world.m.StreamReaderProtocol(reader)
         mine, peer = socket.socketpair()
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_connection(lambda: world.m.StreamReaderProtocol(reader), sock=mine)
-        peer.sendall(b"hello")
-        assert await asyncio.wait_for(other.readexactly(5), 5) == b"hello"
-        transport.close()
-        peer.close()
+        with peer:
+            transport, _ = await asyncio.get_running_loop().create_connection(lambda: protocol, sock=mine)
+            peer.sendall(b"hello")
+            assert await other.readexactly(5) == b"hello"
+            transport.close()
 
     world.run(main())
 

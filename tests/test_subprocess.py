@@ -631,7 +631,7 @@ def test_many_at_once(api: Any, way: str) -> None:
 SPAWNS = 2000 if yieldloop.compiled() else 300
 
 
-@pytest.mark.parametrize("who", ["protocol", "reader", "nobody"])
+@pytest.mark.parametrize("who", ["protocol", "class", "reader", "nobody"])
 def test_output_goes_past_the_protocol_if_nobody_looks_at_it(ours: Any, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
     from yieldloop.aio.streams import StreamReader
     from yieldloop.aio.subprocess import SubprocessStreamProtocol
@@ -652,7 +652,11 @@ def test_output_goes_past_the_protocol_if_nobody_looks_at_it(ours: Any, monkeypa
             super().feed_data(data)
 
     if who == "nobody":
-        monkeypatch.setattr(SubprocessStreamProtocol, "pipe_data_received", look)  # not called, though it is there
+        look.__name__ = plain.__name__
+        monkeypatch.setattr(SubprocessStreamProtocol, "pipe_data_received", look)
+        monkeypatch.setattr("yieldloop.aio.subprocess._DATA_RECEIVED", look)  # what is ours is not called, though it is there
+    elif who == "class":
+        monkeypatch.setattr(SubprocessStreamProtocol, "pipe_data_received", look)
     elif who == "reader":
         monkeypatch.setattr("yieldloop.aio.subprocess.StreamReader", Reader)
 

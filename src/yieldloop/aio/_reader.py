@@ -312,9 +312,13 @@ async def _next_by_readline(self: Any) -> bytes:
 
 def direct_intake(reader: Any) -> Any:
     """The intake of *reader*, which a transport may feed without a call of `feed_data`; None if that is not ours to pass by."""
-    feed: Any = getattr(reader, "feed_data", None)  # not by `vars`: that would make it a dictionary, which it mostly never needs
-    plain = getattr(feed, "__func__", None) is _FEED_DATA and feed.__self__ is reader
-    return reader._in if plain else None
+    return reader._in if is_plain(reader, _FEED_DATA) else None
+
+
+def is_plain(thing: Any, function: Any) -> bool:
+    """True if *thing*'s method is *function*: no subclass and no program has put another in its place."""
+    method: Any = getattr(thing, function.__name__, None)  # not by `vars`, which would make a dictionary
+    return getattr(method, "__func__", None) is function and method.__self__ is thing
 
 
 def _separators(given: Any) -> tuple[bytes, ...]:

@@ -21,7 +21,7 @@ from asyncio.log import logger
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from yieldloop.aio._reader import DEFAULT_LIMIT, StreamReader, direct_intake
+from yieldloop.aio._reader import DEFAULT_LIMIT, StreamReader, direct_intake, is_plain
 from yieldloop.aio.tasks import sleep
 from yieldloop.engine.coroutines import iscoroutine
 from yieldloop.engine.running import current_loop, get_running_loop
@@ -182,8 +182,7 @@ class StreamReaderProtocol(FlowControlMixin, asyncio.StreamReaderProtocol):
     @property
     def _direct_intake(self) -> Any:
         """The reader's intake, which a transport may feed without calling us; None if a subclass wants to be called."""
-        plain = type(self).data_received is StreamReaderProtocol.data_received
-        return direct_intake(self._stream_reader) if plain else None
+        return direct_intake(self._stream_reader) if is_plain(self, _DATA_RECEIVED) else None
 
     def _replace_transport(self, transport: Any) -> None:
         """From now on `transport` is below us: `start_tls` has put it over the old one."""
@@ -260,6 +259,9 @@ class StreamReaderProtocol(FlowControlMixin, asyncio.StreamReaderProtocol):
     def _get_close_waiter(self, stream: Any) -> Awaitable[None]:
         closed: Awaitable[None] = self._closed
         return closed
+
+
+_DATA_RECEIVED = StreamReaderProtocol.data_received  # ours, whatever a program puts in its place later
 
 
 # --- the writer --------------------------------------------------------------------------------------------------------

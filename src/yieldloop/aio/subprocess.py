@@ -15,7 +15,7 @@ from asyncio.log import logger
 from collections.abc import Awaitable
 from typing import Any
 
-from yieldloop.aio._reader import DEFAULT_LIMIT, StreamReader, direct_intake
+from yieldloop.aio._reader import DEFAULT_LIMIT, StreamReader, direct_intake, is_plain
 from yieldloop.aio.streams import FlowControlMixin, StreamWriter
 from yieldloop.aio.waiting import gather
 from yieldloop.engine._leaf import skip_globals
@@ -74,8 +74,7 @@ class SubprocessStreamProtocol(FlowControlMixin, _stock.SubprocessStreamProtocol
 
     def _direct_intake_of(self, fd: int) -> Any:
         """As `StreamReaderProtocol._direct_intake`, for the child's *fd*."""
-        plain = type(self).pipe_data_received is SubprocessStreamProtocol.pipe_data_received
-        return direct_intake(self._stream(fd)) if plain else None
+        return direct_intake(self._stream(fd)) if is_plain(self, _DATA_RECEIVED) else None
 
     def pipe_data_received(self, fd: int, data: Any) -> None:
         reader = self._stream(fd)
@@ -122,6 +121,9 @@ class SubprocessStreamProtocol(FlowControlMixin, _stock.SubprocessStreamProtocol
             raise AssertionError(f"{stream!r} is not this process's stdin: only a writer is waited for until it is closed")
         closed: Awaitable[None] = self._stdin_closed
         return closed
+
+
+_DATA_RECEIVED = SubprocessStreamProtocol.pipe_data_received  # ours, whatever a program puts in its place later
 
 
 class Process(_stock.Process):

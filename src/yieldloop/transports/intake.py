@@ -150,6 +150,15 @@ class Intake:
             self.needed = 0
 
 
+def intake_of(protocol: Any) -> Any:
+    """The intake that takes the bytes of *protocol* without a call of it, or None.
+
+    Its own: one that is only wrapped in *protocol* (by ``__getattr__``) is not to be fed past the wrapping.
+    """
+    found = protocol._direct_intake if hasattr(type(protocol), "_direct_intake") else None
+    return found if type(found) is Intake else None
+
+
 _spare: Any = None  # a reading that is over, to be used again if nobody else has it
 
 

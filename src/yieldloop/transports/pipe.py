@@ -33,7 +33,7 @@ from yieldloop.engine.core import logger
 from yieldloop.transports._pipeio import READ, has_ended, read_bytes, widen, write_bytes, write_pieces
 from yieldloop.transports._sockio import tell_of
 from yieldloop.transports.base import FdTransport, StreamWriting
-from yieldloop.transports.intake import Intake
+from yieldloop.transports.intake import intake_of
 from yieldloop.wire.writequeue import stable
 
 # Bytes read in one turn at the most: what a reader waits for, and what its stream keeps by default without pausing us.
@@ -68,8 +68,7 @@ class ReadPipeTransport(FdTransport):
 
     def _take_protocol(self, protocol: Any) -> None:
         self._protocol = protocol
-        intake = getattr(protocol, "_direct_intake", None)
-        self._intake: Any = intake if type(intake) is Intake else None
+        self._intake: Any = intake_of(protocol)
 
     def run(self) -> None:
         """The poller says that there is something to read (or the end, or an error)."""

@@ -55,8 +55,9 @@ class ChildPipe(asyncio.Protocol):
     def _direct_intake(self) -> Any:
         """The intake that takes this pipe's bytes, if the process's protocol has one; None before it is told anything."""
         proc = self.proc
-        find = None if proc is None or proc._early is not None else getattr(proc._protocol, "_direct_intake_of", None)
-        return None if find is None else find(self.fd)
+        if proc is None or proc._early is not None or not hasattr(type(proc._protocol), "_direct_intake_of"):
+            return None
+        return proc._protocol._direct_intake_of(self.fd)
 
     def connection_made(self, transport: Any) -> None:
         self.pipe = transport

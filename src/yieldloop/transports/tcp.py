@@ -25,7 +25,7 @@ from typing import Any
 from yieldloop.engine.core import logger
 from yieldloop.transports._sockio import MOST_PIECES, recv_bytes, recv_into, recv_large, recv_view, send_bytes, send_pieces, tell
 from yieldloop.transports.base import Above, FdTransport, FdWriter, StreamWriting
-from yieldloop.transports.intake import Intake
+from yieldloop.transports.intake import intake_of
 from yieldloop.transports.options import answer, names, set_nodelay
 from yieldloop.wire.writequeue import PEEK_BYTES
 
@@ -383,8 +383,7 @@ class TcpTransport(StreamWriting):
         self._protocol = protocol
         self._above: Any = protocol if isinstance(protocol, Above) else None
         self._buffered = isinstance(protocol, _BufferedProtocol)
-        intake = getattr(protocol, "_direct_intake", None)
-        self._intake = intake if type(intake) is Intake else None
+        self._intake = intake_of(protocol)
 
     def _look_up(self, name: Any) -> None:
         self._extra = answer(self._file, name, self._extra)

@@ -68,6 +68,11 @@ cdef extern from *:
         return size < 0 ? -1 : size;
     }
 
+    static inline int yl_has_attributes(PyObject *o) {
+        PyObject **dict = _PyObject_GetDictPtr(o);
+        return dict != NULL && *dict != NULL;
+    }
+
     #define yl_is_alive(ref) (((PyWeakReference *)(ref))->wr_object != Py_None)
 
     /* Changes whenever the type of *o* or one of its bases does; 0 if that is not known. */
@@ -119,6 +124,7 @@ cdef extern from *:
     object call "yl_call"(object callback, tuple args)
     object call_in_context "yl_call_in"(object context, object callback, tuple args)
     long long monotonic_ns "yl_now"() noexcept
+    bint has_attributes "yl_has_attributes"(object obj) noexcept
     bint is_alive "yl_is_alive"(object ref) noexcept
     bint is_callable "PyCallable_Check"(object obj) noexcept
     bint sole_owner "yl_sole"(object obj) noexcept

@@ -28,6 +28,7 @@ __all__ = (
     "call_in_context",
     "check_signals",
     "copy_context",
+    "has_attributes",
     "hide",
     "is_alive",
     "is_callable",
@@ -51,6 +52,11 @@ def call(callback: Any, args: Any) -> Any:
 def as_size(obj: Any) -> int:
     """*obj*, if it is an int (not of a subclass) that can be a size; else -1."""
     return obj if type(obj) is int and 0 <= obj <= sys.maxsize else -1
+
+
+def has_attributes(obj: Any) -> bool:
+    """A program has set some on *obj*. Compiled, also if it has only looked into ``__dict__``."""
+    return bool(getattr(obj, "__dict__", None))
 
 
 def hide(entry: Any) -> None:

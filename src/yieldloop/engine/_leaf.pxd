@@ -15,16 +15,18 @@ cdef class Attributed:
     cdef object _collected     # never set: an object field makes the type one that the collector visits
 
 
-cdef class Promise(Entry):
+cdef class AttributedEntry(Entry):
     cdef void *_attributes
+    cdef object _collected
+
+
+cdef class Promise(AttributedEntry):
     cdef public str _state
     cdef public object _result
     cdef public object _exception
     cdef public object _exception_tb
     cdef public bint _asyncio_future_blocking
     cdef bint _log_tb
-
-    cdef bint has_attributes(self) noexcept
 
 
 cdef class FutureIter:

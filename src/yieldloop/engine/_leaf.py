@@ -69,11 +69,16 @@ class Attributed:
     __slots__ = ("__dict__",)
 
 
-class Promise(Entry):
-    """The part of a Future that its iterator reads (in C, in the compiled twin). Attributed as well."""
+class AttributedEntry(Entry):
+    """An entry that is `Attributed` as well."""
+
+    __slots__ = ("__dict__",)
+
+
+class Promise(AttributedEntry):
+    """The part of a Future that its iterator reads (in C, in the compiled twin)."""
 
     __slots__ = (
-        "__dict__",
         "_asyncio_future_blocking",  # True from the yield until the task has taken the future: tells `yield from` from `yield`
         "_exception",
         "_exception_tb",
@@ -81,10 +86,6 @@ class Promise(Entry):
         "_result",
         "_state",  # 'PENDING' | 'CANCELLED' | 'FINISHED'
     )
-
-    def has_attributes(self) -> bool:
-        """A program has set some. Compiled, also if it has only looked into ``__dict__``."""
-        return bool(self.__dict__)
 
     if not TYPE_CHECKING:
 

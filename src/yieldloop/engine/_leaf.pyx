@@ -276,9 +276,8 @@ cdef class Attributed:
     pass
 
 
-cdef class Promise(Entry):
-    cdef bint has_attributes(self) noexcept:
-        return self._attributes != NULL
+cdef class AttributedEntry(Entry):
+    pass
 
 
 # A class with a `cdef dict __dict__` has a dictionary made for each object, which most futures never need. Here it is made when
@@ -324,23 +323,31 @@ cdef extern from *:
         return 0;                                                                                                               \
     }
     YL_ATTRIBUTED(yl_attributed)
+    YL_ATTRIBUTED(yl_entry)
     YL_ATTRIBUTED(yl_promise)
     """
     int yl_attributed_set_up(PyTypeObject *kind, Py_ssize_t offset) except -1
+    int yl_entry_set_up(PyTypeObject *kind, Py_ssize_t offset) except -1
     int yl_promise_set_up(PyTypeObject *kind, Py_ssize_t offset) except -1
 
 
 cdef int _give_attributes() except -1:
     cdef Attributed attributed = Attributed.__new__(Attributed)
-    cdef Promise promise = Promise.__new__(Promise)
+    cdef AttributedEntry entry = AttributedEntry.__new__(AttributedEntry)
     cdef Py_ssize_t offset = <char *>&attributed._attributes - <char *><void *>attributed
     yl_attributed_set_up(<PyTypeObject *>Attributed, offset)
-    offset = <char *>&promise._attributes - <char *><void *>promise
+    offset = <char *>&entry._attributes - <char *><void *>entry
+    yl_entry_set_up(<PyTypeObject *>AttributedEntry, offset)
+    # Within one module, a class calls its base's C functions and not the slots in which they were replaced.
     yl_promise_set_up(<PyTypeObject *>Promise, offset)
     return 0
 
 
 _give_attributes()
+
+
+cdef class Promise(AttributedEntry):
+    pass
 
 
 cdef inline object _outcome(PyObject *value, PyObject *error):

@@ -107,7 +107,7 @@ class Future(Waiter):
         """Be pending again, for the only one who has it. False, and nothing else, if more is known of it than that it is done."""
         if self._state is not FINISHED or self._exception is not None or self._source_traceback is not None or self._core._debug:
             return False
-        if self.has_attributes():  # a program's
+        if _inline.has_attributes(self):  # a program's
             return False
         self._state = PENDING
         self._result = None

@@ -1,6 +1,6 @@
 cimport cython
 
-from yieldloop.engine._leaf cimport Entry, copy_context
+from yieldloop.engine._leaf cimport AttributedEntry, Entry, copy_context
 from yieldloop.engine._contexts cimport Contexts
 from yieldloop.engine.core cimport Core
 from yieldloop.pollers.base cimport FdPoller
@@ -11,7 +11,7 @@ from yieldloop.wire.writequeue cimport WriteQueue
 cdef Py_ssize_t LOST_WRITES
 
 
-cdef class Teller(Entry):
+cdef class Teller(AttributedEntry):
     cdef object _context
     cdef Flow _flow
     cdef Contexts _lender
@@ -36,7 +36,7 @@ cdef class Teller(Entry):
 
 
 cdef class Above(Teller):
-    cpdef object take(self, object data)
+    cdef object take(self, object data)
 
 
 cdef class FdTransport(Teller):
@@ -88,7 +88,7 @@ cdef class FdWriter(FdTransport):
 cdef class StreamWriting(FdWriter):
     cdef WriteQueue _queue
 
-    cpdef object write(self, object data)
+    cdef object _write(self, object data)
     cdef object _set_up(self, object loop, object file, object protocol, object context, object extra)
     cdef object _room(self)
     @cython.locals(sent=Py_ssize_t, queue=WriteQueue)

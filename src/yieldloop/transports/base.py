@@ -31,7 +31,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from yieldloop.engine._leaf import Entry, copy_context
+from yieldloop.engine._leaf import AttributedEntry, Entry, copy_context
 from yieldloop.engine.core import logger
 from yieldloop.transports._sockio import tell, tell_of
 from yieldloop.wire.flow import PAUSE, Flow
@@ -40,7 +40,7 @@ from yieldloop.wire.writequeue import WriteQueue
 LOST_WRITES = 5  # writes after the end that pass in silence, as in the standard library
 
 
-class Teller(Entry):
+class Teller(AttributedEntry):
     """Whoever calls a protocol."""
 
     __slots__ = (
@@ -446,8 +446,8 @@ class StreamWriting(FdWriter):
         FdWriter._set_up(self, loop, file, protocol, context, extra)
         self._queue = WriteQueue()
 
-    def write(self, data: Any) -> None:
-        """Send *data* (bytes-like) when the kernel takes it."""
+    def _write(self, data: Any) -> None:
+        """`write`, for who has looked whether a program has put another in its place."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it writes")
 
     def _room(self) -> None:

@@ -67,7 +67,7 @@ class Writable:
         if flow is None or flow is not self._protocol or flow._paused or flow._connection_lost or self._intake.error is not None:
             return False
         transport = self._transport
-        if isinstance(transport, FdTransport):
+        if isinstance(transport, FdTransport) and not _inline.has_attributes(transport):
             ours = transport
             return not ours._closing
         return not transport.is_closing()
@@ -120,9 +120,9 @@ def write(self: Any, data: Any) -> None:
     """Hand `data` (bytes-like) to the transport, which sends it when it can."""
     writer = self
     transport = writer._transport
-    if isinstance(transport, StreamWriting):
+    if isinstance(transport, StreamWriting) and not _inline.has_attributes(transport):
         ours = transport
-        ours.write(data)
+        ours._write(data)
     else:
         transport.write(data)
 

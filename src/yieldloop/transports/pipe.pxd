@@ -14,7 +14,6 @@ cdef class ReadPipeTransport(FdTransport):
     cdef Intake _intake
     cdef Py_ssize_t _expected
     cdef Py_ssize_t _holds
-    cdef dict __dict__
 
     cdef int run(self) except -1
     @cython.locals(left=Py_ssize_t, size=Py_ssize_t, data=bytes)
@@ -27,12 +26,11 @@ cdef class ReadPipeTransport(FdTransport):
 
 cdef class WritePipeTransport(StreamWriting):
     cdef bint _wide
-    cdef dict __dict__
 
     cdef int run(self) except -1
     cdef object _begin(self)
     cdef object _look_at_end(self)
-    cpdef object write(self, object data)
+    cdef object _write(self, object data)
     cdef Py_ssize_t _write_queued(self) except -2
 
 

@@ -49,7 +49,6 @@ class ReadPipeTransport(FdTransport):
     """
 
     __slots__ = (
-        "__dict__",
         "_expected",  # bytes that the last read brought
         "_intake",  # a stream's Intake, fed in the protocol's place, or None
         "_holds",  # bytes that the pipe holds, once one read has brought all that it holds by default; else 0
@@ -135,7 +134,6 @@ class WritePipeTransport(StreamWriting):
     """
 
     __slots__ = (
-        "__dict__",
         "_wide",  # the pipe was made as large as it gets
     )
 
@@ -186,6 +184,9 @@ class WritePipeTransport(StreamWriting):
 
         Never blocks. *data* may be changed by the caller afterwards. After `close`, or when the reader is gone, nothing is written.
         """
+        self._write(data)
+
+    def _write(self, data: Any) -> None:
         if type(data) is not bytes:
             data = stable(data)
         size = len(data)

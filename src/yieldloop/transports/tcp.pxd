@@ -25,7 +25,7 @@ cdef class TcpTransport(StreamWriting):
     @cython.locals(wanted=Py_ssize_t, data=bytes, size=Py_ssize_t)
     cdef object _receive(self)
     @cython.locals(size=Py_ssize_t, whole=bytes)
-    cpdef object write(self, object data)
+    cdef object _write(self, object data)
     @cython.locals(count=Py_ssize_t)
     cdef object _receive_into(self)
     cdef object _receive_above(self)

@@ -186,6 +186,9 @@ class TcpTransport(StreamWriting):
 
         Never blocks. *data* may be changed by the caller afterwards. RuntimeError after `write_eof`.
         """
+        self._write(data)
+
+    def _write(self, data: Any) -> None:
         if type(data) is bytes:
             whole: bytes = data
             size = len(whole)

@@ -9,6 +9,7 @@ import warnings
 from asyncio import constants, sslproto
 from typing import Any
 
+from yieldloop.engine._leaf import Attributed
 from yieldloop.transports.tlslayer import HIGH, TlsLayer
 from yieldloop.wire.flow import water_marks
 
@@ -16,7 +17,7 @@ _FALLBACK = constants._SendfileMode.FALLBACK  # a file has to be encrypted, so t
 _Transport = sslproto._SSLProtocolTransport  # an asyncio.Transport that is known as one of TLS by its name
 
 
-class TlsTransport:
+class TlsTransport(Attributed):
     """An `asyncio.Transport` whose bytes go through TLS. Made with its layer; `connection_made` comes after the handshake.
 
     TLS has no half-closed connection: `can_write_eof` is False, and after `close`, or the peer's close, both sides are done.

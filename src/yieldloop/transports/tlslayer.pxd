@@ -37,8 +37,8 @@ cdef class TlsLayer(Above):
     cdef object _timer
     cdef object _waiter
 
-    cpdef object _take_protocol(self, object protocol)
-    cpdef object take(self, object data)
+    cdef object _take_protocol(self, object protocol)
+    cdef object take(self, object data)
     cdef object _pump(self)
     @cython.locals(machine=TlsMachine, event=str)
     cdef object _hand_out(self)
@@ -51,23 +51,23 @@ cdef class TlsLayer(Above):
     cdef object _peer_closed(self)
     cdef object _tell_eof(self)
     cdef object _failed(self, object exc)
-    cpdef object write(self, object data)
-    cpdef object write_all(self, list pieces)
+    cdef object write(self, object data)
+    cdef object write_all(self, list pieces)
     cdef object _leave_now_or_later(self)
     cdef int after(self) except -1
     @cython.locals(taken=Py_ssize_t, queue=WriteQueue)
     cdef object _flush(self)
     @cython.locals(data=bytes)
     cdef object _send(self)
-    cpdef object set_marks(self, object high, object low)
-    cpdef tuple marks(self)
-    cpdef Py_ssize_t waiting(self) except -1
-    cpdef bint protocol_paused(self) except -1
+    cdef object set_marks(self, object high, object low)
+    cdef tuple marks(self)
+    cdef Py_ssize_t waiting(self) except -1
+    cdef bint protocol_paused(self) except -1
     cdef object _look_at_flow(self)
-    cpdef object close(self)
+    cdef object close(self)
     cdef object _finish_writing(self)
     cdef object _close_lower(self)
-    cpdef object abort(self, object exc)
+    cdef object abort(self, object exc)
     cdef object _send_held(self)
     cdef object _force_lower(self, object exc)
     cdef object _end(self)

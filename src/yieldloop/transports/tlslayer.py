@@ -384,7 +384,7 @@ class TlsLayer(Above):
         data = self._machine.take()
         if data:
             if self._tcp is not None:
-                self._tcp.write(data)
+                self._tcp._write(data)
             elif self._lower is not None:
                 self._lower.write(data)
 

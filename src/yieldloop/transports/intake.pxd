@@ -42,7 +42,7 @@ cdef class Intake:
     @cython.locals(future=Future)
     cdef Future _a_future(self)
     cdef Py_ssize_t wanted(self) except? -1
-    cpdef unpark(self, object future)
+    cpdef bint unpark(self, object future) except -1
 
 
 cdef class Readable:

@@ -143,11 +143,17 @@ class Intake:
         """
         return self.needed - self.buffer.size if self.waiter is not None and self.needed >= LARGE else 0
 
-    def unpark(self, future: Any) -> None:
-        """The task that was parked on *future* waits no more."""
+    def unpark(self, future: Any) -> bool:
+        """The task that was parked on *future* waits no more. True if that has a result: then it may serve again; else it is let
+        go of, since its error is not ours to keep.
+        """
         if self.waiter is None or self.waiter is future:
             self.waiter = None
             self.needed = 0
+        if succeeded(future):
+            return True
+        self._last = None
+        return False
 
 
 def intake_of(protocol: Any) -> Any:
@@ -210,11 +216,10 @@ class Reading(Shortcut):
         if woken:
             future = self._future
             self._future = None
-            intake.unpark(future)
-            if not succeeded(future):
-                intake._last = None  # it is of no use any more, and its error is not ours to keep
+            if not intake.unpark(future):
                 self._end()
                 future.result()  # raises what broke the connection
+            future = None  # it may be parked on again
         if intake.error is None or woken:  # the bytes that woke it have come before an error that is there now
             got = self._try()
             if got is not None:
@@ -271,7 +276,6 @@ class Reading(Shortcut):
         """End without a result."""
         if self._coro is None and self._future is not None:
             self._intake.unpark(self._future)
-            self._intake._last = None
         Shortcut.close(self)
 
     def named(self) -> str:
